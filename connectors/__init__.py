@@ -1,0 +1,1 @@
+"""Venues and APIs into raw topics: everything up to and including the topic log."""

@@ -1,0 +1,46 @@
+"""Continuity of an order book: does this message follow the book's last update id?
+
+Pure functions over ints, used by the connector before the log and, compiled, by the depth kernel after it.
+"""
+
+from enum import IntEnum
+
+
+class Rule(IntEnum):
+    """How a venue numbers its book messages: first id U, last id u, and the u of the message before, pu."""
+
+    # Ignore an event with u <= the book's id; U > id + 1 means that events are missing; else apply it.
+    # github.com/binance/binance-spot-api-docs, web-socket-streams.md, 2026-07-21
+    NEXT_ID = 0
+    # "pu" of each event is the previous event's u; the first event after a snapshot has
+    # U <= lastUpdateId <= u. (U is not the previous u + 1 here.)
+    # developers.binance.com, USDS-margined futures, "How to manage a local order book correctly", 2026-08
+    PREVIOUS_ID = 1
+
+
+class Verdict(IntEnum):
+    """What to do with a book message."""
+
+    NEXT = 0   # apply it
+    STALE = 1  # the book has it already: ignore
+    GAP = 2    # messages are missing: the book is void
+
+
+NEXT, STALE, GAP = int(Verdict.NEXT), int(Verdict.STALE), int(Verdict.GAP)
+_NEXT_ID = int(Rule.NEXT_ID)
+
+
+def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, previous_id: int) -> int:
+    """NEXT, STALE or GAP for a message with ids U, u, pu against a book that stands at `book_id`.
+
+    `seeded` says that `book_id` is a snapshot's and no message has been applied since: a snapshot falls inside
+    a message's id range or on its border, so the first message need only reach over it. `previous_id` is -1
+    where the venue sends none.
+    """
+    if last_id <= book_id:
+        return STALE
+    if previous_id == book_id and rule != _NEXT_ID:
+        return NEXT
+    if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded):
+        return NEXT
+    return GAP

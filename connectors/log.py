@@ -1,0 +1,116 @@
+"""The topic log: what a log can do, whichever implements it.
+
+Two implementations: `connectors.kafka_log` (Apache Kafka) and `connectors.file_log` (append-only segments in
+a directory: the embedded default). Both hold the same records in the same partitions, so a flow cannot tell
+them apart. Offsets are opaque ints that rise within a partition; the one after a record is `Reader.offset`
+after reading it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from connectors.record import Record
+
+DEAD_LETTER = "dead_letter"
+FEATURES = "features"
+POLL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a topic is kept; None means without bound. Bounds how far a rebuild can reach."""
+
+    size_bytes_max: int | None = None   # per partition
+    age_s_max: int | None = None        # since the record's receive time
+
+
+class OffsetGoneError(LookupError):
+    """The offset asked for is no longer (or not yet) in the log: never skipped over silently."""
+
+
+class LogError(RuntimeError):
+    """The log refused or lost something; the message says what and what to do."""
+
+
+class Writer(Protocol):
+    """Appends records. Not shared between threads; several writers, in several processes, may be open."""
+
+    def append(self, topic: str, key: bytes, body: bytes, recv_ns: int, partition: int | None = None) -> None:
+        """Take a record for `partition` (by default `record.partition_of(key)`); durable after `flush`.
+
+        Blocks while the writer's bounded buffer is full. `recv_ns` is the receive time of its last line.
+
+        Raises:
+            LogError: the topic is missing, the record too large, or an earlier record was lost.
+        """
+
+    def flush(self) -> None:
+        """Return when every record taken is durable. Raises LogError if one is not."""
+
+    def close(self) -> None:
+        """Flush and release."""
+
+
+class Reader(Protocol):
+    """Reads one partition from an offset on, following its end."""
+
+    @property
+    def offset(self) -> int:
+        """Offset of the next record `poll` returns."""
+
+    def poll(self, bytes_max: int = POLL_BYTES) -> list[Record]:
+        """The next records, about `bytes_max` in all, at least one if there is one; [] at the end of the log.
+
+        Returns at once or after a few milliseconds, never waits for data longer.
+
+        Raises:
+            OffsetGoneError: retention has removed the offset.
+            LogError: a stored record is corrupt; the message names file or partition and offset.
+        """
+
+    def end(self) -> int:
+        """The offset that the next record appended will have: where the partition ends now."""
+
+    def commit(self, offset: int) -> None:
+        """Let lag tools see how far this reader's group has got. Recovery never reads it."""
+
+    def close(self) -> None:
+        """Release."""
+
+
+class Log(Protocol):
+    """A set of topics."""
+
+    def create(self, topic: str, partitions: int, retention: Retention = Retention()) -> None:
+        """Make the topic if it is missing; the partition count of an existing one stays as it is."""
+
+    def topics(self) -> dict[str, int]:
+        """Name and partition count of every topic."""
+
+    def writer(self) -> Writer:
+        """A new writer."""
+
+    def reader(self, topic: str, partition: int, offset: int | None = None, group: str = "isotherm") -> Reader:
+        """A reader from `offset` on (None: the oldest record kept). Raises LogError if there is no such topic."""
+
+    def close(self) -> None:
+        """Release."""
+
+
+def open_log(url: str) -> Log:
+    """The log at `file:DIR` or `kafka:HOST:PORT[,HOST:PORT...]`.
+
+    Raises:
+        LogError: the address is of neither form.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "file" and rest:
+        from connectors.file_log import FileLog
+
+        return FileLog(Path(rest))
+    if scheme == "kafka" and rest:
+        from connectors.kafka_log import KafkaLog
+
+        return KafkaLog(rest)
+    raise LogError(f"expected a log as file:DIR or kafka:HOST:PORT, found {url!r}")

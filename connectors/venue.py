@@ -1,0 +1,170 @@
+"""What a WebSocket venue says about itself: its markets, how its book travels, how its frames parse.
+
+A venue is one file in `connectors.venues`; its `MARKETS` lists what it serves. A market (`binance_spot`,
+`binance_futures`) is one raw topic, one continuity rule and one way of writing levels. Everything here is
+pure: no socket, no clock.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from connectors.book_sync import Rule
+
+
+class Shape(IntEnum):
+    """How a venue writes the levels of one side."""
+
+    PAIRS = 0  # [["61737.6","0.012"], ...]
+
+
+class Role(IntEnum):
+    """What a key of a book message means to the kernel. Keys are looked at wherever they stand."""
+
+    ROUTE = 0        # names the channel or event: `stream`, `e`
+    EVENT_MS = 1     # venue event time, ms UTC
+    FIRST_ID = 2     # U
+    LAST_ID = 3      # u, lastUpdateId
+    PREVIOUS_ID = 4  # pu
+    BIDS = 5
+    ASKS = 6
+
+
+class Route(IntEnum):
+    """Which kind of message a line carries."""
+
+    UNKNOWN = 0   # dead-lettered and counted
+    DEPTH = 1
+    SNAPSHOT = 2
+    TRADE = 3
+    OTHER = 4     # known, of no interest to the book: best quotes, klines, acknowledgements ...
+
+
+@dataclass(frozen=True, slots=True)
+class BookWire:
+    """Where the fields of a book message lie.
+
+    `routes` maps the channel (`depth` of `btcusdt@depth@100ms`, or an event type) to its kind; a message
+    without a ROUTE key is judged by its first key in `untagged`. Names are matched by their first 8 bytes.
+    """
+
+    shape: Shape
+    rule: Rule
+    roles: Mapping[str, Role]
+    routes: Mapping[str, Route]
+    untagged: Mapping[str, Route]
+
+
+class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+    """What the payload of an `!instrument` line holds. Prices in quote, sizes in base currency."""
+
+    symbol: str                    # the venue's
+    instrument: str                # canonical: BTC-USDT, BTC-USDT-PERP, EUR-USD
+    tick: Decimal
+    lot: Decimal
+    bin_step: Decimal | None = None  # price width of a heatmap bin, a multiple of tick; None: chosen from the first price
+    contract_size: Decimal = Decimal(1)
+    inferred: bool = False         # tick and lot come from a snapshot's digits, not from the venue
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade; `side` is the aggressor's (taker's)."""
+
+    symbol: str
+    event_ns: int
+    trade_id: int
+    price: Decimal
+    size: Decimal
+    side: Literal["buy", "sell"]
+    aggregated: bool = False       # several fills of one taker order at one price in one message
+
+
+class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """Best bid and ask; `event_ns` is None where the venue sends no time."""
+
+    symbol: str
+    event_ns: int | None
+    bid: Decimal
+    bid_size: Decimal
+    ask: Decimal
+    ask_size: Decimal
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency."""
+
+    symbol: str
+    interval_s: int
+    open_ns: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    buy_volume: Decimal
+    trades: int
+    closed: bool
+
+
+class MarkPrice(msgspec.Struct, frozen=True, kw_only=True):
+    """Mark and index price and the funding rate of the current period."""
+
+    symbol: str
+    event_ns: int
+    mark: Decimal
+    index: Decimal | None
+    funding_rate: Decimal | None
+    next_funding_ns: int | None
+
+
+class Liquidation(msgspec.Struct, frozen=True, kw_only=True):
+    """A forced order. `liquidated_side` is the position's: venues mean opposite things by their side field."""
+
+    symbol: str
+    event_ns: int
+    liquidated_side: Literal["long", "short"]
+    price: Decimal
+    size: Decimal
+    complete: bool                 # False: the venue publishes a sample
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
+    """A book message as Python objects: for tests and tools. The flow's kernel reads the bytes itself."""
+
+    symbol: str | None             # a REST snapshot names none
+    event_ns: int | None
+    first_id: int
+    last_id: int
+    previous_id: int | None
+    bids: list[tuple[Decimal, Decimal]]
+    asks: list[tuple[Decimal, Decimal]]
+    snapshot: bool
+
+
+Event = Trade | BestQuote | Bar | MarkPrice | Liquidation | Depth
+
+
+class ParseError(ValueError):
+    """A frame is not what the venue documents: the one error a market's functions raise on input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One market of a venue; its functions raise nothing but ParseError."""
+
+    name: str                      # binance_futures: topic `raw.binance_futures`, column `venue`
+    wire: BookWire
+    key_of: Callable[[bytes], bytes | None]          # payload -> record key; None: it names no symbol
+    canonical: Callable[[str], str]                  # the venue's symbol -> canonical instrument
+    parse: Callable[[bytes], list[Event]]            # payload -> events; [] for acknowledgements and the like
+    instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
+
+    @property
+    def topic(self) -> str:
+        """Name of the market's raw topic."""
+        return f"raw.{self.name}"

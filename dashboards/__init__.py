@@ -1,0 +1,1 @@
+"""Boards and reports: they read ClickHouse through `sql` and import nothing of the flows."""

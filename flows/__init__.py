@@ -1,0 +1,1 @@
+"""Raw topics into results: dataflows, their runtime and their kernels."""

@@ -1,0 +1,1 @@
+"""Everything about the store: schema, migration, client and the embedded server."""
