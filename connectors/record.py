@@ -72,13 +72,12 @@ def encode_control(recv_ns: int, kind: bytes, **fields: object) -> bytes:
     return encode_line(recv_ns, kind, msgspec.json.encode(fields))
 
 
-def decode_lines(body: bytes) -> Iterator[Line]:
-    """The lines of a record's body, in order.
+def decode_lines(body: bytes, at: int = 0) -> Iterator[Line]:
+    """The lines of a record's body from byte `at` on, in order.
 
     Raises:
         LineError: at the first byte that does not continue a whole line; lines before it were yielded.
     """
-    at = 0
     while at < len(body):
         line, at = _decode_line(body, at)
         yield line
