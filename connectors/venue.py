@@ -5,10 +5,14 @@ A venue is one file in `connectors.venues`; its `MARKETS` lists what it serves. 
 pure: no socket, no clock.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -168,3 +172,32 @@ class Market:
     def topic(self) -> str:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
+
+
+class UnknownMarketError(LookupError):
+    """No venue serves a market of this name; the message lists those there are."""
+
+
+@cache
+def markets() -> Mapping[str, Market]:
+    """Every market by name: what the `MARKETS` of the modules of `connectors.venues` list."""
+    package = importlib.import_module("connectors.venues")
+    found: dict[str, Market] = {}
+    for module in pkgutil.iter_modules(package.__path__, "connectors.venues."):
+        for entry in importlib.import_module(module.name).MARKETS:
+            if entry.name in found:
+                raise RuntimeError(f"two venues serve a market named {entry.name!r}")
+            found[entry.name] = entry
+    return MappingProxyType(found)
+
+
+def market(name: str) -> Market:
+    """The market of that name.
+
+    Raises:
+        UnknownMarketError: there is none.
+    """
+    known = markets()
+    if name not in known:
+        raise UnknownMarketError(f"expected one of the markets {', '.join(sorted(known))}, found {name!r}")
+    return known[name]
