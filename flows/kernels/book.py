@@ -681,10 +681,11 @@ def _sum(row, lo, hi):
 
 @_compile
 def column(window, meta, bin_ticks, covered, bins, bands, band_bps):
-    """The book as a column: lots per bin and within bps bands of the mid; -1 where it is not known.
+    """The book as a column: lots per bin and within bps bands of the mid; -1 where nothing is known.
 
     `bins` int64[2, n] and `bands` int64[2, len(band_bps)] are filled (bids, asks); `covered` is (lowest bid tick,
-    highest ask tick) that the book is known to hold. Returns the index of the first bin, a multiple of 64 that
+    highest ask tick) up to which the book is known whole. Beyond, a bin holds what has been heard of since, if
+    anything. Returns the index of the first bin, a multiple of 64 that
     puts the mid near the middle; bin b holds the ticks [b * bin_ticks, (b + 1) * bin_ticks).
     """
     base, width = meta[BASE], meta[WIDTH]
@@ -697,8 +698,9 @@ def column(window, meta, bin_ticks, covered, bins, bands, band_bps):
         lo = first * bin_ticks
         for i in range(n):
             hi = lo + bin_ticks
+            size = _sum(row, lo - base, hi - base)
             known = lo >= covered[0] if side == 0 else hi - 1 <= covered[1]
-            out[i] = _sum(row, lo - base, hi - base) if known else -1
+            out[i] = size if known or size > 0 else -1
             lo = hi
     bids, asks = window[:width], window[width:]
     bid_edge, ask_edge = meta[BEST_BID] + 1, meta[BEST_ASK]

@@ -13,20 +13,22 @@ side. A gap, a `!reset` or an unusable state clears the book; the seconds from t
 the message that shows it are holes, because what is missing may lie in any of them.
 
 * `bid`, `ask`: size resting in bins of `bin_step`, COLUMN_BINS of them from bin `base_bin` on: a multiple of 64,
-  the mid's bin less COLUMN_BINS / 2 rounded to 64, at least 0. NaN: not known. The book knows what its seeding
-  snapshot reached: bids from the snapshot's lowest bid up, asks to its highest ask; a side on which a REST
-  snapshot returned fewer levels than its `limit` is known whole. A bin counts as known if all its ticks are.
+  the mid's bin less COLUMN_BINS / 2 rounded to 64, at least 0. The book is known whole as far as its seeding
+  snapshot reached: bids from the snapshot's lowest bid up (`covered_low`), asks to its highest ask
+  (`covered_high`); a side on which a REST snapshot returned fewer levels than its `limit` is known whole (0,
+  inf). A bin with a tick beyond that holds what the venue has told of it since, a lower bound, and is NaN, not
+  zero, while that is nothing.
 * best prices and sizes, `spread`, `mid`, `weighted_mid` = (bid * ask_size + ask * bid_size) / (bid_size +
   ask_size), at the end of the second (definitions: weighted mid, not Stoikov's micro-price).
 * `bid_10bps` ...: size at prices >= mid * (1 - bps / 10000), asks likewise; NaN where that reaches beyond
-  what is known. `imbalance_10bps` ... = (bid - ask) / (bid + ask), NaN if either is or both are 0.
+  the covered prices. `imbalance_10bps` ... = (bid - ask) / (bid + ask), NaN if either is or both are 0.
 * `ofi`: order-flow imbalance, the sum over messages of e_n of Cont, Kukanov and Stoikov (2014), at the best
   quotes, in base currency. Messages that were waiting for the snapshot do not count, nor does the snapshot.
 * `updates`: messages applied, counted as for `ofi`. `received_ns`: receive time of the newest message applied.
 * `version`: receive time of the line that closed the second.
 
 Rows of 10 s and 1 min: bins and bands are means over the seconds that knew them, best prices and what follows
-from them are those of the last live second, `ofi` and `updates` are sums, imbalances follow from the mean
+from them and the covered prices are those of the last live second, `ofi` and `updates` are sums, imbalances follow from the mean
 bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the union of the
 columns' bins.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kernels import book as b
-from flows.kernels.order_book import BAND_BPS, COLUMN_BINS, OrderBook
+from flows.kernels.order_book import ALL_ASKS, BAND_BPS, COLUMN_BINS, OrderBook
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}  # by seconds
 BANDS = [int(bps) for bps in BAND_BPS]
@@ -17,7 +17,7 @@ MEASURES = (
     *(f"bid_{bps}bps" for bps in BANDS), *(f"ask_{bps}bps" for bps in BANDS), *(f"imbalance_{bps}bps" for bps in BANDS),
     "ofi", "updates", "received_ns",
 )  # fmt: skip
-COLUMNS = ("instrument", "venue", "time", "live_s", "bin_step", "base_bin", "bid", "ask", *MEASURES, "version")
+COLUMNS = ("instrument", "venue", "time", "live_s", "bin_step", "base_bin", "bid", "ask", "covered_low", "covered_high", *MEASURES, "version")
 BLOCK_BINS = 64
 
 
@@ -27,7 +27,7 @@ class Column:
     `bins` int64[2, COLUMN_BINS] (bids, asks) from bin `first` on, `bands` int64[2, len(BANDS)]; -1: not known.
     """
 
-    __slots__ = ("ask", "ask_lots", "bands", "bid", "bid_lots", "bins", "first", "price_decimals", "received_ns", "size_decimals")
+    __slots__ = ("ask", "ask_lots", "bands", "bid", "bid_lots", "bins", "covered", "first", "price_decimals", "received_ns", "size_decimals")
 
     def __init__(self, book: OrderBook) -> None:
         m = book.meta
@@ -40,6 +40,8 @@ class Column:
         self.ask_lots = int(book.window[width + self.ask - base])
         self.price_decimals, self.size_decimals = int(m[b.PRICE_DECIMALS]), int(m[b.SIZE_DECIMALS])
         self.received_ns = int(m[b.RECEIVED])
+        low, high = (int(tick) for tick in book.covered)
+        self.covered = low / 10**self.price_decimals, math.inf if high == ALL_ASKS else high / 10**self.price_decimals
 
     def quotes(self) -> tuple[float, ...]:
         """Best bid, ask, their sizes, spread, mid and weighted mid; each the float nearest to the exact value."""
@@ -67,7 +69,7 @@ class Rollup:
         self._ofi_lots = 0
         self._updates = 0
         self._received_ns = 0
-        self._quotes: tuple[float, ...] = ()
+        self._quotes: tuple[float, ...] = ()  # covered prices, best prices and what follows from them
 
     def add(self, column: Column, ofi_lots: int, updates: int) -> None:
         """One more live second, with the order flow and messages of that second."""
@@ -83,7 +85,7 @@ class Rollup:
         self._ofi_lots += ofi_lots
         self._updates += updates
         self._received_ns = column.received_ns
-        self._quotes = column.quotes()
+        self._quotes = (*column.covered, *column.quotes())
 
     def row(self, instrument: str, venue: str, start_s: int, bin_step: float, version: int) -> tuple[Any, ...]:
         """The interval that began at `start_s` as a row in the order of COLUMNS; the next `add` begins anew."""
