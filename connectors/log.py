@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from connectors.record import Record
+from connectors.record import LINE_BYTES_MAX, Record
 
 DEAD_LETTER = "dead_letter"
 FEATURES = "features"
 POLL_BYTES = 1 << 20
+APPEND_BYTES_MAX = LINE_BYTES_MAX + (1 << 18)   # key and body of one record: the largest line and its head
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ class Reader(Protocol):
     def commit(self, offset: int) -> None:
         """Let lag tools see how far this reader's group has got. Recovery never reads it."""
 
+    def committed(self) -> int | None:
+        """The offset this reader's group has last committed; None if it never has."""
+
     def close(self) -> None:
         """Release."""
 
@@ -83,7 +87,11 @@ class Log(Protocol):
     """A set of topics."""
 
     def create(self, topic: str, partitions: int, retention: Retention = Retention()) -> None:
-        """Make the topic if it is missing; the partition count of an existing one stays as it is."""
+        """Make the topic if it is missing; partition count and retention of an existing one stay as they are.
+
+        Raises:
+            LogError: the name is not of a-z, 0-9, '.', '_' and '-', or the log refused.
+        """
 
     def topics(self) -> dict[str, int]:
         """Name and partition count of every topic."""
