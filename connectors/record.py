@@ -92,7 +92,9 @@ def _decode_line(body: bytes, at: int) -> tuple[Line, int]:
             raise ValueError
         recv_ns, length = int(body[at : origin_at - 1]), int(body[length_at : payload_at - 1])
     except ValueError:
-        raise LineError(f"expected '<recv_ns> <origin> <length> ' at byte {at}, found {body[at : at + 60]!r}") from None
+        raise LineError(
+            f"expected '<recv_ns> <origin> <length> ' at byte {at}, found {body[at : at + 60]!r}"
+        ) from None
     end = payload_at + length
     if length < 0 or body[end : end + 1] != b"\n":
         raise LineError(f"expected a payload of {length} bytes and a newline at byte {payload_at}")

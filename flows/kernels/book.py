@@ -21,45 +21,45 @@ from connectors.book_sync import verdict as _python_verdict
 
 # What `run` stopped for. After CLOSE, GROW and FINER the line at `start` has not been touched: deal with the
 # cause and call again from `start`. After the others go on from `next`.
-END = 0          # all lines are done
-CLOSE = 1        # the line's event second is past the book's open one
-CONTROL = 2      # a control line
-SNAPSHOT = 3     # a snapshot, not parsed
-WAIT = 4         # a book message while the book is not live
-GAP = 5          # the message does not follow; not applied
-BAD = 6          # the line is not what the venue documents; meta[REASON]
-RECENTRE = 7     # applied, but the best prices leave the window's middle
-GROW = 8         # the far hash needs room
-FINER = 9        # a price or size has more decimals than the book's ticks and lots
-CROSSED = 10     # applied, and the book is crossed since
-UNKNOWN = 11     # a well-formed line of no known kind
-TORN = 12        # not a line: the rest of the record is lost
+END = 0  # all lines are done
+CLOSE = 1  # the line's event second is past the book's open one
+CONTROL = 2  # a control line
+SNAPSHOT = 3  # a snapshot, not parsed
+WAIT = 4  # a book message while the book is not live
+GAP = 5  # the message does not follow; not applied
+BAD = 6  # the line is not what the venue documents; meta[REASON]
+RECENTRE = 7  # applied, but the best prices leave the window's middle
+GROW = 8  # the far hash needs room
+FINER = 9  # a price or size has more decimals than the book's ticks and lots
+CROSSED = 10  # applied, and the book is crossed since
+UNKNOWN = 11  # a well-formed line of no known kind
+TORN = 12  # not a line: the rest of the record is lost
 
 # Why a line is BAD.
-BAD_FRAME = 1    # not an object, or cut short
-BAD_LEVELS = 2   # a level is not a pair of decimals
-BAD_FIELDS = 3   # ids or a side are missing
-BAD_TIME = 4     # event time more than a minute ahead of receipt
-BAD_SIZE = 5     # more than 18 digits, or too many levels
+BAD_FRAME = 1  # not an object, or cut short
+BAD_LEVELS = 2  # a level is not a pair of decimals
+BAD_FIELDS = 3  # ids or a side are missing
+BAD_TIME = 4  # event time more than a minute ahead of receipt
+BAD_SIZE = 5  # more than 18 digits, or too many levels
 
 # Slots of `meta`.
-BASE = 0         # tick of window[0]
-WIDTH = 1        # ticks a side
-BEST_BID = 2     # tick; -1: no bid
-BEST_ASK = 3     # tick; NO_ASK: no ask
-LAST_ID = 4      # update id the book stands at
+BASE = 0  # tick of window[0]
+WIDTH = 1  # ticks a side
+BEST_BID = 2  # tick; -1: no bid
+BEST_ASK = 3  # tick; NO_ASK: no ask
+LAST_ID = 4  # update id the book stands at
 LIVE = 5
-SEEDED = 6       # live, and no message applied since the snapshot
+SEEDED = 6  # live, and no message applied since the snapshot
 RULE = 7
 PRICE_DECIMALS = 8
 SIZE_DECIMALS = 9
-SECOND = 10      # the open second, s UTC; -1: none yet
+SECOND = 10  # the open second, s UTC; -1: none yet
 CROSSED_NOW = 11
 FAR_COUNT = 12
-OFI = 13         # order-flow imbalance of the open second, lots
-UPDATES = 14     # messages applied in the open second
-RECEIVED = 15    # receive time of the newest message applied, ns
-N_DEPTH = 16     # counters of lines since the book exists
+OFI = 13  # order-flow imbalance of the open second, lots
+UPDATES = 14  # messages applied in the open second
+RECEIVED = 15  # receive time of the newest message applied, ns
+N_DEPTH = 16  # counters of lines since the book exists
 N_APPLIED = 17
 N_STALE = 18
 N_TRADES = 19
@@ -67,12 +67,12 @@ N_OTHER = 20
 N_LEVELS = 21
 N_LATE = 22
 # The line at hand.
-RECV = 23        # ns
+RECV = 23  # ns
 EVENT_MS = 24
 FIRST_ID = 25
 MESSAGE_ID = 26
 PREVIOUS_ID = 27
-BIDS_AT = 28     # the message's levels in scratch, by side
+BIDS_AT = 28  # the message's levels in scratch, by side
 BIDS_END = 29
 ASKS_AT = 30
 ASKS_END = 31
@@ -86,7 +86,7 @@ META = 37
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
 DIGITS_MAX = 18
-LOTS_MAX = 1 << 52   # a size; thousands of them add up within int64
+LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
 
 # Kinds and roles, as `connectors.venue` numbers them (a test holds them equal).
@@ -106,7 +106,7 @@ _NEXT, _STALE = 0, 1
 
 
 @intrinsic
-def _load8(typingctx, buf, at):  # noqa: ARG001 - numba's signature
+def _load8(typingctx, buf, at):
     """The 8 bytes of `buf` from `at` on as one little-endian uint64; the caller has checked the bound."""
 
     def codegen(context, builder, signature, args):
@@ -142,7 +142,7 @@ def _digits8(word):
 
 
 @intrinsic
-def _trailing_zeros(typingctx, value):  # noqa: ARG001
+def _trailing_zeros(typingctx, value):
     def codegen(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
@@ -644,7 +644,12 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if meta[LIVE] == 1:
             # Continuity is judged before time moves on: what a gap hides may lie in the open second already.
             answer = _verdict(
-                meta[RULE], meta[SEEDED] == 1, meta[LAST_ID], meta[FIRST_ID], meta[MESSAGE_ID], meta[PREVIOUS_ID]
+                meta[RULE],
+                meta[SEEDED] == 1,
+                meta[LAST_ID],
+                meta[FIRST_ID],
+                meta[MESSAGE_ID],
+                meta[PREVIOUS_ID],
             )
             if answer == _STALE:
                 meta[N_DEPTH] += 1

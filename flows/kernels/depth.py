@@ -28,7 +28,8 @@ the message that shows it are holes, because what is missing may lie in any of t
 * `version`: receive time of the line that closed the second.
 
 Rows of 10 s and 1 min: bins and bands are means over the seconds that knew them, best prices and what follows
-from them and the covered prices are those of the last live second, `ofi` and `updates` are sums, imbalances follow from the mean
+from them and the covered prices are those of the last live second, `ofi` and `updates` are sums, imbalances
+follow from the mean
 bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the union of the
 columns' bins.
 
@@ -54,12 +55,12 @@ from flows.kernels.order_book import ALL_ASKS, ALL_BIDS, TICK_MAX, Int64s, Order
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 
 GRACE_MS = 250
-SILENCE_S_MAX = 3600       # a book that has been silent for longer gives no columns until it speaks again
-LEVELS_MAX = 1 << 20       # of one message
+SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
+LEVELS_MAX = 1 << 20  # of one message
 PAYLOAD_HEAD_BYTES = 4096
 DUMP_VERSION = 1
 
-TABLE_COLUMNS = {table: COLUMNS for table in TABLES.values()} | {
+TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
     "instruments": ("venue", "symbol", "instrument", "tick", "lot", "bin_step", "contract_size", "inferred", "version"),
     "dead_letters": (
@@ -141,13 +142,21 @@ class DepthKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began, and where each book with book messages stands."""
-        counts = {name: sum(int(x.meta[slot]) for x in self._books.values()) for name, slot in _LINE_COUNTS.items()}
+        counts = {
+            name: sum(int(x.meta[slot]) for x in self._books.values()) for name, slot in _LINE_COUNTS.items()
+        }
         counts |= {name: self.counts[name] for name in _EVENT_COUNTS}
-        return counts | {"books": {k.decode("utf-8", "replace"): _standing(x) for k, x in self._books.items() if x.meta[b.N_DEPTH]}}
+        return counts | {
+            "books": {
+                k.decode("utf-8", "replace"): _standing(x)
+                for k, x in self._books.items()
+                if x.meta[b.N_DEPTH]
+            }
+        }
 
     # Lines.
 
-    def _on_lines(self, book: OrderBook, body: bytes) -> None:
+    def _on_lines(self, book: OrderBook, body: bytes) -> None:  # noqa: C901 - one branch a code of `book.run`
         buf = np.frombuffer(body, np.uint8)
         run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
         pos = 0
@@ -237,7 +246,9 @@ class DepthKernel:
             self._seed(book, levels, covered, start, line.recv_ns)
             if book.live:
                 time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
-                self._event(book, time_ns, "seeded", f"at update {update_id}, {len(levels[0])} levels", line.recv_ns)
+                self._event(
+                    book, time_ns, "seeded", f"at update {update_id}, {len(levels[0])} levels", line.recv_ns
+                )
         elif update_id == m[b.LAST_ID]:
             # Only a snapshot at the very id of a live book can add to it: what lies beyond the first one's reach.
             book.add(*levels)
@@ -258,7 +269,9 @@ class DepthKernel:
             except OverflowedError:
                 return False
 
-    def _seed(self, book: OrderBook, levels: _Levels, covered: tuple[int, int], start: int, recv_ns: int) -> None:
+    def _seed(
+        self, book: OrderBook, levels: _Levels, covered: tuple[int, int], start: int, recv_ns: int
+    ) -> None:
         m = book.meta
         update_id = int(m[b.MESSAGE_ID])
         self._describe(book, levels, recv_ns)
@@ -281,9 +294,13 @@ class DepthKernel:
             elif line.origin == record.BOOK:
                 self._on_snapshot(book, body, start, end)
             elif line.origin == record.RESET:
-                self._reset(book, time_ns, msgspec.json.decode(line.payload, type=_Reset).reason, line.recv_ns)
+                self._reset(
+                    book, time_ns, msgspec.json.decode(line.payload, type=_Reset).reason, line.recv_ns
+                )
             elif line.origin == record.CLOCK:
-                self._on_clock(msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000, line.recv_ns)
+                self._on_clock(
+                    msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000, line.recv_ns
+                )
             else:
                 self._dead_letter(body, start, end, "unknown control line")
         except msgspec.DecodeError:
@@ -300,7 +317,10 @@ class DepthKernel:
         if m[b.SEEDED]:
             # Not a break in the stream: the snapshot is older than the first message after it.
             self.counts["stale_snapshots"] += 1
-            kind, detail = "stale snapshot", f"at update {m[b.LAST_ID]}, the first message begins at {m[b.FIRST_ID]}"
+            kind, detail = (
+                "stale snapshot",
+                f"at update {m[b.LAST_ID]}, the first message begins at {m[b.FIRST_ID]}",
+            )
         else:
             self.counts["gaps"] += 1
             found = m[b.PREVIOUS_ID] if m[b.PREVIOUS_ID] >= 0 else m[b.FIRST_ID]
@@ -368,7 +388,11 @@ class DepthKernel:
 
     def _name(self, book: OrderBook) -> str:
         instrument = self._instruments.get(book.key)
-        return self._market.canonical(book.key.decode("utf-8", "replace")) if instrument is None else instrument.instrument
+        return (
+            self._market.canonical(book.key.decode("utf-8", "replace"))
+            if instrument is None
+            else instrument.instrument
+        )
 
     # Seconds.
 
@@ -390,7 +414,9 @@ class DepthKernel:
         if until > begin + SILENCE_S_MAX:
             self._end(book, rollups, begin + SILENCE_S_MAX - 1, until, version)
 
-    def _end(self, book: OrderBook, rollups: tuple[Rollup, ...], second: int, until: int, version: int) -> None:
+    def _end(
+        self, book: OrderBook, rollups: tuple[Rollup, ...], second: int, until: int, version: int
+    ) -> None:
         """Rows of the intervals that `second`, the last one added, lies in and that are over at `until`."""
         for rollup in rollups:
             start = second - second % rollup.interval_s
@@ -426,7 +452,9 @@ class DepthKernel:
 
     def _event(self, book: OrderBook, time_ns: int, kind: str, detail: str, recv_ns: int) -> None:
         update_id = max(int(book.meta[b.LAST_ID]), 0)
-        self._add("book_events", self._name(book), self._market.name, time_ns, kind, detail, update_id, recv_ns)
+        self._add(
+            "book_events", self._name(book), self._market.name, time_ns, kind, detail, update_id, recv_ns
+        )
 
     def _dead_letter(self, body: bytes, start: int, end: int, reason: str) -> None:
         self.counts["dead_letters"] += 1
@@ -480,7 +508,9 @@ class DepthKernel:
         self._silent_until, self._row_second = found["silent_until"], found["row_second"]
         self.counts = Counter(found["counts"])
         self._books = {key: OrderBook.load(key, x) for key, x in found["books"].items()}
-        self._instruments = {k: msgspec.json.decode(x, type=Instrument) for k, x in found["instruments"].items()}
+        self._instruments = {
+            k: msgspec.json.decode(x, type=Instrument) for k, x in found["instruments"].items()
+        }
         self._rollups = {k: tuple(Rollup.load(x) for x in rollups) for k, rollups in found["rollups"].items()}
         self._rows = {table: [_unpacked(row) for row in rows] for table, rows in found["rows"]}
 

@@ -15,13 +15,13 @@ from flows.kernels import book as b
 
 Int64s = NDArray[np.int64]
 
-COLUMN_BINS = 704            # at least 640 around the mid, after alignment to 64
+COLUMN_BINS = 704  # at least 640 around the mid, after alignment to 64
 BAND_BPS = np.array([10, 25, 50, 100], np.int64)
 WIDTH_MIN = 1 << 12
-WIDTH_MAX = 1 << 22          # 64 MiB a book
+WIDTH_MAX = 1 << 22  # 64 MiB a book
 FAR_MIN = 1 << 10
 WAITING_BYTES_MAX = 16 << 20
-TICK_MAX = 1 << 48           # keeps mid * bps within int64
+TICK_MAX = 1 << 48  # keeps mid * bps within int64
 ALL_BIDS, ALL_ASKS = 0, b.NO_ASK
 
 
@@ -32,7 +32,17 @@ class OverflowedError(ValueError):
 class OrderBook:
     """One instrument's book. Not live until `seed`; `waiting` then holds the messages for the next snapshot."""
 
-    __slots__ = ("bin_step", "covered", "far_key", "far_lots", "key", "meta", "waiting", "waiting_bytes", "window")
+    __slots__ = (
+        "bin_step",
+        "covered",
+        "far_key",
+        "far_lots",
+        "key",
+        "meta",
+        "waiting",
+        "waiting_bytes",
+        "window",
+    )
 
     def __init__(self, key: bytes, rule: int) -> None:
         self.key = key
@@ -141,9 +151,12 @@ class OrderBook:
         size_factor = 10 ** max(size_decimals - int(m[b.SIZE_DECIMALS]), 0)
         ticks, lots, sides = self.levels()
         if len(ticks) and (
-            int(ticks.max()) * price_factor > TICK_MAX or int(lots.max()) * size_factor > np.iinfo(np.int64).max // 4096
+            int(ticks.max()) * price_factor > TICK_MAX
+            or int(lots.max()) * size_factor > np.iinfo(np.int64).max // 4096
         ):
-            raise OverflowedError(f"{price_decimals} price and {size_decimals} size decimals do not fit this book")
+            raise OverflowedError(
+                f"{price_decimals} price and {size_decimals} size decimals do not fit this book"
+            )
         m[b.PRICE_DECIMALS] = max(price_decimals, int(m[b.PRICE_DECIMALS]))
         m[b.SIZE_DECIMALS] = max(size_decimals, int(m[b.SIZE_DECIMALS]))
         m[b.OFI] *= size_factor
@@ -178,7 +191,10 @@ class OrderBook:
         if not known:
             return 0, WIDTH_MIN
         mid = sum(known) // len(known)
-        reach = max(mid * int(BAND_BPS[-1]) // 10_000 + 2, self.bin_ticks() * (COLUMN_BINS // 2 + 64) if self.bin_step else 0)
+        reach = max(
+            mid * int(BAND_BPS[-1]) // 10_000 + 2,
+            self.bin_ticks() * (COLUMN_BINS // 2 + 64) if self.bin_step else 0,
+        )
         spread = known[-1] - known[0]
         width = WIDTH_MIN
         while width < min(4 * (reach + abs(spread)), WIDTH_MAX):
@@ -212,7 +228,9 @@ class OrderBook:
         self.bin_step = None if state["bin_step"] is None else Decimal(state["bin_step"])
         for line in state["waiting"]:
             self.wait(line)
-        ticks, lots, sides = (np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True))
+        ticks, lots, sides = (
+            np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True)
+        )
         m = self.meta
         size = FAR_MIN
         while size < 4 * int(m[b.FAR_COUNT]):

@@ -17,7 +17,20 @@ MEASURES = (
     *(f"bid_{bps}bps" for bps in BANDS), *(f"ask_{bps}bps" for bps in BANDS), *(f"imbalance_{bps}bps" for bps in BANDS),
     "ofi", "updates", "received_ns",
 )  # fmt: skip
-COLUMNS = ("instrument", "venue", "time", "live_s", "bin_step", "base_bin", "bid", "ask", "covered_low", "covered_high", *MEASURES, "version")
+COLUMNS = (
+    "instrument",
+    "venue",
+    "time",
+    "live_s",
+    "bin_step",
+    "base_bin",
+    "bid",
+    "ask",
+    "covered_low",
+    "covered_high",
+    *MEASURES,
+    "version",
+)
 BLOCK_BINS = 64
 
 
@@ -27,13 +40,27 @@ class Column:
     `bins` int64[2, COLUMN_BINS] (bids, asks) from bin `first` on, `bands` int64[2, len(BANDS)]; -1: not known.
     """
 
-    __slots__ = ("ask", "ask_lots", "bands", "bid", "bid_lots", "bins", "covered", "first", "price_decimals", "received_ns", "size_decimals")
+    __slots__ = (
+        "ask",
+        "ask_lots",
+        "bands",
+        "bid",
+        "bid_lots",
+        "bins",
+        "covered",
+        "first",
+        "price_decimals",
+        "received_ns",
+        "size_decimals",
+    )
 
     def __init__(self, book: OrderBook) -> None:
         m = book.meta
         self.bins = np.empty((2, COLUMN_BINS), np.int64)
         self.bands = np.empty((2, len(BANDS)), np.int64)
-        self.first = int(b.column(book.window, m, book.bin_ticks(), book.covered, self.bins, self.bands, BAND_BPS))
+        self.first = int(
+            b.column(book.window, m, book.bin_ticks(), book.covered, self.bins, self.bands, BAND_BPS)
+        )
         self.bid, self.ask = int(m[b.BEST_BID]), int(m[b.BEST_ASK])
         base, width = int(m[b.BASE]), int(m[b.WIDTH])
         self.bid_lots = int(book.window[self.bid - base])
@@ -41,7 +68,10 @@ class Column:
         self.price_decimals, self.size_decimals = int(m[b.PRICE_DECIMALS]), int(m[b.SIZE_DECIMALS])
         self.received_ns = int(m[b.RECEIVED])
         low, high = (int(tick) for tick in book.covered)
-        self.covered = low / 10**self.price_decimals, math.inf if high == ALL_ASKS else high / 10**self.price_decimals
+        self.covered = (
+            low / 10**self.price_decimals,
+            math.inf if high == ALL_ASKS else high / 10**self.price_decimals,
+        )
 
     def quotes(self) -> tuple[float, ...]:
         """Best bid, ask, their sizes, spread, mid and weighted mid; each the float nearest to the exact value."""
@@ -87,7 +117,9 @@ class Rollup:
         self._received_ns = column.received_ns
         self._quotes = (*column.covered, *column.quotes())
 
-    def row(self, instrument: str, venue: str, start_s: int, bin_step: float, version: int) -> tuple[Any, ...]:
+    def row(
+        self, instrument: str, venue: str, start_s: int, bin_step: float, version: int
+    ) -> tuple[Any, ...]:
         """The interval that began at `start_s` as a row in the order of COLUMNS; the next `add` begins anew."""
         scale = 10**self._size_decimals
         sizes = np.empty(self._total.shape, np.float32)
@@ -142,10 +174,14 @@ class Rollup:
     @classmethod
     def load(cls, state: bytes) -> "Rollup":
         """The interval that `dump` described."""
-        interval_s, live_s, first, bins, total, seconds, bands, band_seconds, decimals, *rest = msgspec.msgpack.decode(state)
+        interval_s, live_s, first, bins, total, seconds, bands, band_seconds, decimals, *rest = (
+            msgspec.msgpack.decode(state)
+        )
         self = cls(interval_s)
         self.live_s, self._first, self._size_decimals = live_s, first, decimals
-        self._total, self._seconds = (np.frombuffer(x, np.int64).reshape(2, bins).copy() for x in (total, seconds))
+        self._total, self._seconds = (
+            np.frombuffer(x, np.int64).reshape(2, bins).copy() for x in (total, seconds)
+        )
         self._bands, self._band_seconds = (
             np.frombuffer(x, np.int64).reshape(2, len(BANDS)).copy() for x in (bands, band_seconds)
         )
