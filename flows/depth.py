@@ -8,6 +8,7 @@ Recovery is Bytewax's own: at each epoch the source's offset and the kernel's du
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import bytewax.operators as op
@@ -34,23 +35,33 @@ def raw_parts(log: Log) -> list[tuple[str, int]]:
     return [(topic, p) for topic, n in sorted(log.topics().items()) if topic in known for p in range(n)]
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A kernel at work, and what its summary was when the flow began."""
+
+    kernel: Kernel
+    began: dict[str, Any]
+
+
 def get_flow(
     log: Log,
     store: Store,
     parts: list[tuple[str, int]],
     *,
     follow: bool = True,
-    kernels: dict[str, Kernel] | None = None,
+    running: dict[tuple[str, int], Running] | None = None,
 ) -> Dataflow:
     """The dataflow over `parts` (topic, partition) of `log` into `store`.
 
-    Without `follow` it ends at the log's end. `kernels`, if given, receives each partition's kernel by name.
+    Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition.
     """
 
-    def make(topic: str, partition: int) -> DepthKernel:
+    def make(topic: str, partition: int, state: bytes | None) -> DepthKernel:
         kernel = DepthKernel(market(topic.removeprefix(RAW)), partition)
-        if kernels is not None:
-            kernels[f"{topic}/{partition}"] = kernel
+        if state is not None:
+            kernel.load(state)
+        if running is not None:
+            running[topic, partition] = Running(kernel, kernel.summary())
         return kernel
 
     flow = Dataflow(NAME)

@@ -22,18 +22,15 @@ class Kernel(Protocol):
     def dump(self) -> bytes:
         """All state."""
 
-    def load(self, state: bytes) -> None:
-        """Take the state that `dump` gave."""
-
     def summary(self) -> dict[str, Any]:
-        """Counters and where things stand, for people."""
+        """Counters (ints) and where things stand, for people."""
 
 
-class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes]):
+class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes | None]):
     """Holds the kernel of one partition. Bytewax tells the key only with the items, so it is made at the first."""
 
-    def __init__(self, make: Callable[[str, int], Kernel], state: bytes | None) -> None:
-        """`make(topic, partition)` gives a fresh kernel; `state` is a dump or None."""
+    def __init__(self, make: Callable[[str, int, bytes | None], Kernel], state: bytes | None) -> None:
+        """`make(topic, partition, state)` gives the partition's kernel, from a dump or, for None, a fresh one."""
         self._make = make
         self._state = state
         self._kernel: Kernel | None = None
@@ -43,10 +40,8 @@ class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes]):
         blocks: list[Block] = []
         for topic, partition, records in values:
             if self._kernel is None:
-                self._kernel = self._make(topic, partition)
-                if self._state is not None:
-                    self._kernel.load(self._state)
-                    self._state = None
+                self._kernel = self._make(topic, partition, self._state)
+                self._state = None
             blocks += self._kernel.on_records(records)
         return ([blocks] if blocks else []), StatefulBatchLogic.RETAIN
 
@@ -55,8 +50,6 @@ class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes]):
         blocks = self._kernel.flush() if self._kernel is not None else []
         return ([blocks] if blocks else []), StatefulBatchLogic.RETAIN
 
-    def snapshot(self) -> bytes:
+    def snapshot(self) -> bytes | None:
         """The kernel's dump."""
-        if self._kernel is None:
-            return self._state or b""
-        return self._kernel.dump()
+        return self._state if self._kernel is None else self._kernel.dump()

@@ -4,6 +4,9 @@ Bytewax's clusters and threads do not help Python-bound flows; what scales is on
 partitions, each with a recovery directory of its own.
 """
 
+import contextlib
+import fcntl
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,16 +17,38 @@ from bytewax.run import cli_main
 EPOCH_S = 10.0
 
 
-def run(flow: Dataflow, recovery: Path | None, epoch_s: float = EPOCH_S) -> None:
+class BusyError(RuntimeError):
+    """Another process runs with the same recovery directory."""
+
+
+def run(flow: Dataflow, recovery: Path, epoch_s: float = EPOCH_S) -> None:
     """Run to the end of the flow's input, which a following flow never reaches.
 
-    `recovery` is made if it is missing; None keeps no state. Every `epoch_s` state goes there: a crash repeats at
-    most that much input.
+    State goes to the directory `recovery`, made if it is missing, every `epoch_s`: a crash repeats at most that
+    much input.
+
+    Raises:
+        BusyError: a flow runs there already.
+        Exception: what a kernel, the log or the store raised; Bytewax's wrapping of it is taken off.
     """
-    config = None
-    if recovery is not None:
-        recovery.mkdir(parents=True, exist_ok=True)
+    recovery.mkdir(parents=True, exist_ok=True)
+    with _owned(recovery):
         if not any(recovery.glob("part-*.sqlite3")):
             init_db_dir(recovery, 1)
-        config = RecoveryConfig(str(recovery))
-    cli_main(flow, epoch_interval=timedelta(seconds=epoch_s), recovery_config=config)
+        cli_main(
+            flow, epoch_interval=timedelta(seconds=epoch_s), recovery_config=RecoveryConfig(str(recovery))
+        )
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _cause(error.__cause__)
+
+
+@contextlib.contextmanager
+def _owned(recovery: Path) -> Iterator[None]:
+    with (recovery / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"a flow already runs with {recovery}: stop it first") from None
+        yield

@@ -43,19 +43,24 @@ class _StorePartition(StatelessSinkPartition[list[Block]]):
         self._store = store
 
     def write_batch(self, items: list[list[Block]]) -> None:
-        """All rows of a table in one insert, unless they are very many."""
-        for table, columns in merged(block for blocks in items for block in blocks).items():
-            rows = len(next(iter(columns.values())))
-            for at in range(0, rows, INSERT_ROWS_MAX):
-                part = {name: values[at : at + INSERT_ROWS_MAX] for name, values in columns.items()}
-                self._store.insert(table, {name: _column(values) for name, values in part.items()})
+        """All rows of a table in one insert."""
+        insert(self._store, (block for blocks in items for block in blocks))
 
     def close(self) -> None:
         """Release the connection."""
         self._store.close()
 
 
-def merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:
+def insert(store: Store, blocks: Iterable[Block]) -> None:
+    """Insert blocks, those of one table together unless they are very many. Raises StoreError."""
+    for table, columns in _merged(blocks).items():
+        rows = len(next(iter(columns.values())))
+        for at in range(0, rows, INSERT_ROWS_MAX):
+            part = {name: _column(values[at : at + INSERT_ROWS_MAX]) for name, values in columns.items()}
+            store.insert(table, part)
+
+
+def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:
     """The blocks of each table as one: table -> column -> values."""
     tables: dict[str, dict[str, list[Any]]] = {}
     for block in blocks:

@@ -1,0 +1,148 @@
+"""The commands of this package: `flow` and `replay`. `isotherm` hangs them into its own."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from connectors.commands import Failure
+from sql.data_dir import DataDirError, password, running
+
+from connectors.log import Log, LogError, open_log
+from connectors.recording_file import RecordingError
+from connectors.venue import UnknownMarketError, market
+from flows import depth
+from flows import replay as replays
+from flows.runtime.run import EPOCH_S, BusyError, run
+from flows.runtime.source import share_of
+from sql.client import Store, StoreError, connect
+from sql.migrate import MigrationError, migrate
+
+FLOWS = {depth.NAME: depth}
+KNOWN_ERRORS = (
+    BusyError, DataDirError, LogError, MigrationError, RecordingError, StoreError, UnknownMarketError, ValueError,
+)  # fmt: skip
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Where log, store and state are kept on this machine.",
+)  # fmt: skip
+log_option = click.option(
+    "--log", "log_url", help="file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]"
+)
+clickhouse_option = click.option(
+    "--clickhouse", "clickhouse_url",
+    help="http(s)://HOST:PORT of a server; user and password from ISOTHERM_CLICKHOUSE_USER and "
+    "ISOTHERM_CLICKHOUSE_PASSWORD.  [default: the embedded store of DATA_DIR]",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--venue", required=True, help="The market recorded, such as binance_futures.")
+@click.option("--symbol", help="The book that snapshots without a symbol belong to, such as BTCUSDT.")
+@click.option(
+    "--partitions", default=1, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
+)
+@data_dir_option
+@log_option
+@clickhouse_option
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+def replay(
+    venue: str,
+    symbol: str | None,
+    partitions: int,
+    data_dir: Path,
+    log_url: str | None,
+    clickhouse_url: str | None,
+    recordings: tuple[Path, ...],
+) -> None:
+    r"""Replay RECORDINGS, in order, through the log and the depth flow into the store.
+
+    Reads our own recordings, hftbacktest text and cryptofeed jsonl, gzip, zstd or plain. Ends with one line of JSON.
+
+    \b
+    Examples:
+      isotherm replay --venue binance_futures --symbol BTCUSDT --data-dir data btcusdt_20240808.gz
+      isotherm replay --venue binance_spot --data-dir data --log kafka:broker:9092 recording.zst
+      isotherm sql --data-dir data "SELECT * FROM market.depth_measures_1s LIMIT 5"
+    """
+    with _parts(data_dir, log_url, clickhouse_url) as (log, store):
+        job = replays.Replay(
+            market(venue), recordings, symbol, partitions, log, store, _recovery(data_dir, "1/1")
+        )
+        summary = replays.replay(job, lambda text: click.echo(text, err=True))
+        click.echo(json.dumps(summary))
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(FLOWS)))
+@click.option(
+    "--share", default="1/1", show_default=True, help="Which partitions: i/n is every n-th from the i-th on."
+)
+@click.option("--until-end", is_flag=True, help="Stop at the end of the log instead of following it.")
+@click.option(
+    "--epoch", "epoch_s", default=EPOCH_S, show_default=True, help="Seconds between two saves of the state."
+)
+@data_dir_option
+@log_option
+@clickhouse_option
+def flow(
+    name: str,
+    share: str,
+    until_end: bool,
+    epoch_s: float,
+    data_dir: Path,
+    log_url: str | None,
+    clickhouse_url: str | None,
+) -> None:
+    r"""Run the flow NAME over its share of the raw topics.
+
+    One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
+    outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
+
+    \b
+    Examples:
+      isotherm flow depth --data-dir data
+      isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
+    """
+    with _parts(data_dir, log_url, clickhouse_url) as (log, store):
+        module = FLOWS[name]
+        parts = share_of(module.raw_parts(log), share)
+        if not parts:
+            raise Failure(
+                f"no raw topic with a partition for share {share} in the log: start a connector or replay first"
+            )
+        run(module.get_flow(log, store, parts, follow=not until_end), _recovery(data_dir, share), epoch_s)
+
+
+@contextlib.contextmanager
+def _parts(data_dir: Path, log_url: str | None, clickhouse_url: str | None) -> Iterator[tuple[Log, Store]]:
+    """The log and the migrated store; what goes wrong with them or in the body is one line, exit code 2."""
+    with contextlib.ExitStack() as stack:
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            log = open_log(log_url or f"file:{data_dir / 'log'}")
+            stack.callback(log.close)
+            if clickhouse_url is None:
+                store = _embedded(data_dir, stack.enter_context(running(data_dir)))
+            else:
+                user = os.environ.get("ISOTHERM_CLICKHOUSE_USER", "writer")
+                store = connect(clickhouse_url, user, os.environ.get("ISOTHERM_CLICKHOUSE_PASSWORD", ""))
+            stack.callback(store.close)
+            yield log, store
+        except KNOWN_ERRORS as error:
+            raise Failure(str(error)) from error
+
+
+def _embedded(data_dir: Path, url: str) -> Store:
+    """The data directory's own store, brought to this version's schema. A server is migrated by its operator."""
+    admin = connect(url, "admin", password(data_dir, "admin"))
+    migrate(admin)
+    admin.close()
+    return connect(url, "writer", password(data_dir, "writer"))
+
+
+def _recovery(data_dir: Path, share: str) -> Path:
+    return data_dir / "flow" / f"{depth.NAME}-{share.replace('/', '-of-')}"
