@@ -1,4 +1,4 @@
-"""What a Binance frame says, read once more with plain json and Decimal: the truth the parsers are held to."""
+"""What a Binance frame says, read once more with plain json and Decimal: what the parsers are held to."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,8 @@ def expected(payload: bytes) -> list[dict[str, Any]]:
 
 
 def _expected(m: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if m.get("st") == 2 or m.get("o", {}) and isinstance(m["o"], dict) and m["o"].get("st") == 2:
+    order = m.get("o") if m.get("e") == "forceOrder" else None
+    if 2 in (m.get("st"), (order or {}).get("st")):
         return
     kind = m.get("e")
     if kind in ("trade", "aggTrade"):
@@ -122,11 +123,11 @@ def judge(wire: BookWire, payload: bytes) -> Route:
     walk(json.loads(payload))
     for key, value in keys:
         if wire.roles.get(key) is Role.ROUTE:
-            name = value
-            if key == "stream":
-                name = value[: value.find("@") if "@" in value else None] if value[0] == "!" else value
-                name = value.split("@")[1] if value[0] != "!" and "@" in value else name
-                name = name.split("_")[0]
+            if value.startswith("!"):
+                name = value[1:].split("@")[0].split("_")[0]
+                name = f"!{name}"
+            else:
+                name = value.split("@")[1 if "@" in value else 0].split("_")[0]
             return {k[:8]: v for k, v in wire.routes.items()}.get(name[:8], Route.UNKNOWN)
     first = next(iter(json.loads(payload)), "")
     return {k[:8]: v for k, v in wire.untagged.items()}.get(first[:8], Route.UNKNOWN)
