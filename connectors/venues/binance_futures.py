@@ -36,9 +36,10 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         **spot.ROUTES,
         **spot.other("!bookTicker markPrice !markPrice markPriceUpdate forceOrder !forceOrder rpiDepth"),
-        **spot.other("continuousKline continuous_kline contractInfo !contractInfo compositeIndex"),
+        **spot.other("continuousKline continuous contractInfo !contractInfo compositeIndex"),
         **spot.other("assetIndex !assetIndex assetIndexUpdate tradingSession EquityUpdate CommodityUpdate"),
-        **spot.other("KR_EquityUpdate HK_EquityUpdate CN_EquityUpdate"),
+        # KR_EquityUpdate, HK_EquityUpdate, CN_EquityUpdate
+        **spot.other("KR HK CN"),
     }
 )
 

@@ -68,8 +68,8 @@ def other(names: str) -> dict[str, Route]:
     return dict.fromkeys(names.split(), Route.OTHER)
 
 
-# Channels of stream names, and event types. The one that stands first in a frame judges it: a partial book of
-# the futures has channel depth20 and event type depthUpdate.
+# Channels of stream names, and event types, both as `channel_of` cuts them. The one that stands first in a
+# frame judges it: a partial book of the futures has channel depth20 and event type depthUpdate.
 ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         "depth": Route.DEPTH,
@@ -339,10 +339,10 @@ def _open(payload: bytes) -> tuple[str, list[Raw] | list[bytes]]:
     """Channel or event type, "" if untagged, and the messages it names."""
     if payload.startswith(b"["):
         bodies = _RAWS.decode(payload)
-        return (_FRAME.decode(bodies[0]).e or "") if bodies else "", bodies
+        return channel_of(_FRAME.decode(bodies[0]).e or "") if bodies else "", bodies
     frame = _FRAME.decode(payload)
     if frame.stream is UNSET:
-        return frame.e or "", [payload]
+        return channel_of(frame.e or ""), [payload]
     if frame.data is UNSET:
         raise ParseError(f"expected data beside stream, found {payload[:120]!r}")
     many = bytes(frame.data).startswith(b"[")
@@ -360,10 +360,14 @@ def _unread(name: str, routes: Mapping[str, Route]) -> list[Event]:
     return []
 
 
-def channel_of(stream: str) -> str:
-    """`depth` of `btcusdt@depth@100ms`, `kline` of `btcusdt@kline_1m`, `!ticker` of `!ticker_1h@arr`."""
-    name = stream if stream.startswith("!") else stream.partition("@")[2] or stream
-    return name.partition("@")[0].partition("_")[0] or stream
+def channel_of(name: str) -> str:
+    """The channel in a stream's name, or an event type, cut as the kernel cuts them.
+
+    `depth` of `btcusdt@depth@100ms`, `kline` of `btcusdt@kline_1m`, `!ticker` of `!ticker_1h@arr`,
+    `continuous` of `continuous_kline`.
+    """
+    channel = name if name.startswith("!") else name.partition("@")[2] or name
+    return channel.partition("@")[0].partition("_")[0]
 
 
 # ---- payload -> key
