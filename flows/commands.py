@@ -12,7 +12,7 @@ from sql.data_dir import DataDirError, password, running
 
 from connectors.log import Log, LogError, open_log
 from connectors.recording_file import RecordingError
-from connectors.venue import UnknownMarketError, market
+from connectors.venue import UnknownMarketError, market, markets
 from flows import depth
 from flows import replay as replays
 from flows.runtime.run import EPOCH_S, BusyError, run
@@ -40,7 +40,7 @@ clickhouse_option = click.option(
 
 
 @click.command()
-@click.option("--venue", required=True, help="The market recorded, such as binance_futures.")
+@click.option("--venue", required=True, type=click.Choice(sorted(markets())), help="The market recorded.")
 @click.option("--symbol", help="The book that snapshots without a symbol belong to, such as BTCUSDT.")
 @click.option(
     "--partitions", default=1, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
@@ -48,7 +48,9 @@ clickhouse_option = click.option(
 @data_dir_option
 @log_option
 @clickhouse_option
-@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "recordings", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
+)
 def replay(
     venue: str,
     symbol: str | None,
