@@ -49,7 +49,10 @@ clickhouse_option = click.option(
 @log_option
 @clickhouse_option
 @click.argument(
-    "recordings", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
+    "recordings",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True),
 )
 def replay(
     venue: str,
