@@ -17,14 +17,15 @@ from flows.runtime.source import share_of
 RAW = "raw.binance_futures"
 
 
+KEYS = {
+    "book_events": ("instrument", "venue", "time_ns", "kind", "update_id"),
+    "instruments": ("venue", "symbol"),
+    "dead_letters": ("topic", "partition", "offset", "position"),
+}
+
+
 class Rows:
     """A store that keeps what it is given: the newest version of each key, as the tables do."""
-
-    keys = {
-        "book_events": ("instrument", "venue", "time_ns", "kind", "update_id"),
-        "instruments": ("venue", "symbol"),
-        "dead_letters": ("topic", "partition", "offset", "position"),
-    }
 
     def __init__(self):
         self.tables = {}
@@ -35,7 +36,7 @@ class Rows:
             named = {
                 n: x.tobytes() if getattr(x, "ndim", 0) else str(x) for n, x in zip(names, row, strict=True)
             }
-            key = tuple(named[n] for n in self.keys.get(table, ("instrument", "venue", "time")))
+            key = tuple(named[n] for n in KEYS.get(table, ("instrument", "venue", "time")))
             old = self.tables.setdefault(table, {}).get(key)
             if old is None or int(old["version"]) <= int(named["version"]):
                 self.tables[table][key] = named
