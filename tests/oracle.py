@@ -202,7 +202,7 @@ class Oracle:
         self.move_clock(event_ms, recv_ns)
         second = event_ms // 1000
         if book.second is None:
-            book.second = second
+            book.second = book.heard = second
         verdict = self.follows(book, message) if book.live else None
         if verdict == STALE:
             self.counts["stale"] += 1
@@ -562,6 +562,8 @@ def total(sizes: Iterable[Decimal]) -> Decimal:
 def mean(values: Iterable[Decimal | None]) -> float:
     """Over those that are known; the float nearest to it."""
     known = [value for value in values if value is not None]
+    if len(known) == 1:
+        return float(known[0])
     return float(Fraction(total(known)) / len(known)) if known else math.nan
 
 
