@@ -31,7 +31,15 @@ WAITING_BYTES_MAX = 16 << 20
 
 BOOK_CHANNELS = ("depth", "depthUpdate")
 TRADE_CHANNELS = ("trade", "aggTrade")
-OTHER_CHANNELS = ("bookTicker", "kline", "markPrice", "markPriceUpdate", "depth20", "forceOrder", "!forceOrder")
+OTHER_CHANNELS = (
+    "bookTicker",
+    "kline",
+    "markPrice",
+    "markPriceUpdate",
+    "depth20",
+    "forceOrder",
+    "!forceOrder",
+)
 OTHER_FIRST_KEYS = ("u", "timezone", "result", "id", "error", "code")
 
 NEXT, STALE, GAP = "next", "stale", "gap"
@@ -81,14 +89,16 @@ class Book:
     seeded: bool = False
     crossed: bool = False
     update_id: int = 0
-    second: int | None = None     # the open one
-    heard: int = 0                # the open second when the book last spoke
+    second: int | None = None  # the open one
+    heard: int = 0  # the open second when the book last spoke
     ofi: Decimal = Decimal(0)
     updates: int = 0
     received_ns: int = 0
-    decimals: int = 0             # the finest price seen
+    decimals: int = 0  # the finest price seen
     waiting: deque[tuple[int, bytes, int]] = field(default_factory=deque)
-    open: dict[int, list[tuple[Column, Decimal, int]]] = field(default_factory=lambda: {n: [] for n in INTERVALS})
+    open: dict[int, list[tuple[Column, Decimal, int]]] = field(
+        default_factory=lambda: {n: [] for n in INTERVALS}
+    )
 
     def best_bid(self) -> Decimal | None:
         return max(self.bids, default=None)
@@ -215,7 +225,9 @@ class Oracle:
                 self.counts["late"] += 1
             self.apply(book, event_ms, recv_ns, message)
         else:
-            book.waiting.append((recv_ns, payload, len(f"{recv_ns} {origin} {len(payload)} \n") + len(payload)))
+            book.waiting.append(
+                (recv_ns, payload, len(f"{recv_ns} {origin} {len(payload)} \n") + len(payload))
+            )
             while sum(size for _, _, size in book.waiting) > WAITING_BYTES_MAX:
                 book.waiting.popleft()
 
@@ -306,7 +318,9 @@ class Oracle:
         book.ofi, book.updates = Decimal(0), 0
 
     def see_digits(self, book: Book, message: Message) -> None:
-        book.decimals = max([book.decimals, *(decimals_of(price) for price, _ in message.bids + message.asks)])
+        book.decimals = max(
+            [book.decimals, *(decimals_of(price) for price, _ in message.bids + message.asks)]
+        )
 
     def describe(self, book: Book) -> None:
         """Choose the bin of an instrument that was not told one: from the mid, rounded down to a tick."""
@@ -550,8 +564,16 @@ def in_bands(book: Book, mid: Decimal, tick: Decimal) -> tuple[list[Decimal | No
     for bps in BANDS:
         low = math.ceil(mid * (10_000 - bps) / 10_000 / tick) * tick
         high = mid * (10_000 + bps) / 10_000 // tick * tick
-        bids.append(total(size for price, size in book.bids.items() if price >= low) if low >= book.covered_low else None)
-        asks.append(total(size for price, size in book.asks.items() if price <= high) if high <= book.covered_high else None)
+        bids.append(
+            total(size for price, size in book.bids.items() if price >= low)
+            if low >= book.covered_low
+            else None
+        )
+        asks.append(
+            total(size for price, size in book.asks.items() if price <= high)
+            if high <= book.covered_high
+            else None
+        )
     return bids, asks
 
 
