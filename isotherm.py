@@ -18,3 +18,6 @@ def main() -> None:
 
 for command in (store, migrate, sql, record, replay, flow):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

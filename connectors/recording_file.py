@@ -9,7 +9,7 @@ and body::
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -132,7 +132,12 @@ def stored_records(path: Path) -> tuple[Header, Iterator[StoredRecord | Fault]]:
     Raises:
         RecordingError: it is not one.
     """
-    return frames(path, blocks(path))
+    content = blocks(path)
+    try:
+        return frames(path, content)
+    except RecordingError:
+        content.close()
+        raise
 
 
 def frames(path: Path, content: Iterator[bytes | Fault]) -> tuple[Header, Iterator[StoredRecord | Fault]]:
@@ -213,7 +218,7 @@ class _Bytes:
         return bool(block)
 
 
-def blocks(path: Path) -> Iterator[bytes | Fault]:
+def blocks(path: Path) -> Generator[bytes | Fault, None, None]:
     """The content of a gzip, zstd or plain file; last a Fault if there is more that cannot be read.
 
     Raises:
@@ -244,7 +249,7 @@ _DECOMPRESSORS: dict[bytes, Callable[[], _Decompressor]] = {
 }
 
 
-def _blocks(path: Path, file: BinaryIO) -> Iterator[bytes | Fault]:
+def _blocks(path: Path, file: BinaryIO) -> Generator[bytes | Fault, None, None]:
     with file:
         new = _DECOMPRESSORS.get(file.read(2))
         file.seek(0)

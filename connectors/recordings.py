@@ -46,6 +46,14 @@ def read(path: Path, market: Market, symbol: str | None = None) -> Lines:
             a snapshot names no symbol and `symbol` is None, when it is reached.
     """
     content = blocks(path)
+    try:
+        return _lines(path, content, market, symbol)
+    except RecordingError:
+        content.close()
+        raise
+
+
+def _lines(path: Path, content: Iterator[bytes | Fault], market: Market, symbol: str | None) -> Lines:
     head = next(content, b"")
     if isinstance(head, Fault):
         raise RecordingError(f"{path} holds nothing that can be read: {head.reason}")
@@ -113,8 +121,8 @@ _FIRST_KEY = re.compile(rb'\s*\{\s*"([^"]{1,64})"')
 # ---- lines of text
 
 
-def _numbered(path: Path, content: Iterator[bytes | Fault]) -> Iterator[tuple[int, bytes] | Fault]:
-    """Lines and their numbers from 1; a last line without newline only if nothing is missing behind it."""
+def _numbered(path: Path, content: Iterator[bytes | Fault]) -> Iterator[tuple[int, bytes, bool] | Fault]:
+    """Number from 1, line, and whether a newline ended it: the last may be without, or cut off."""
     number, rest, too_long = 1, b"", False
     for block in content:
         if isinstance(block, Fault):
@@ -126,14 +134,14 @@ def _numbered(path: Path, content: Iterator[bytes | Fault]) -> Iterator[tuple[in
             if too_long:
                 too_long = False
             elif line:
-                yield number, line
+                yield number, line, True
             number += 1
         if len(rest) > TEXT_LINE_BYTES_MAX:
             if not too_long:
                 yield _fault(path, number, f"a line may hold {TEXT_LINE_BYTES_MAX} bytes", rest)
             rest, too_long = b"", True
     if rest and not too_long:
-        yield number, rest
+        yield number, rest, False
 
 
 def _fault(path: Path, number: int, reason: str, found: bytes) -> Fault:
@@ -154,6 +162,14 @@ def _unfit(payload: bytes) -> str | None:
     return None
 
 
+def _cut_off(payload: bytes) -> str | None:
+    try:
+        msgspec.json.decode(payload, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "truncated: the file ends within a message"
+    return None
+
+
 _OPENING: Final = (b"{", b"[")
 _CLOSING: Final = (b"}", b"]")
 
@@ -166,12 +182,12 @@ def _text(path: Path, content: Iterator[bytes | Fault], keys: _Keys) -> Lines:
         if isinstance(item, Fault):
             yield item
             continue
-        number, text = item
+        number, text, ended = item
         time, _, payload = text.partition(b" ")
         recv_ns = _recv_ns(time)
         if recv_ns is None:
             yield _fault(path, number, "expected a receive time in ns or us, a blank and a message", text)
-        elif reason := _unfit(payload):
+        elif reason := _unfit(payload) or (None if ended else _cut_off(payload)):
             yield _fault(path, number, reason, text)
         elif key := keys.of(payload):
             yield key, Line(recv_ns, WS, payload)
@@ -228,7 +244,7 @@ class _Cryptofeed:
             if isinstance(item, Fault):
                 yield item
                 continue
-            found = self._line(*item)
+            found = self._line(*item[:2])
             if isinstance(found, Fault):
                 yield found
             elif found is not None:

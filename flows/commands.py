@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from connectors.commands import Failure
-from sql.data_dir import DataDirError, password, running
 
-from connectors.log import Log, LogError, open_log
+from connectors.commands import Failure
+from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
-from connectors.venue import UnknownMarketError, market
+from connectors.venue import market, markets
 from flows import depth
 from flows import replay as replays
 from flows.runtime.run import EPOCH_S, BusyError, run
-from flows.runtime.source import share_of
+from flows.runtime.source import ShareError, share_of
 from sql.client import Store, StoreError, connect
+from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
 FLOWS = {depth.NAME: depth}
 KNOWN_ERRORS = (
-    BusyError, DataDirError, LogError, MigrationError, RecordingError, StoreError, UnknownMarketError, ValueError,
+    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, RecordingError, ShareError, StoreError,
 )  # fmt: skip
 
 data_dir_option = click.option(
@@ -40,7 +40,7 @@ clickhouse_option = click.option(
 
 
 @click.command()
-@click.option("--venue", required=True, help="The market recorded, such as binance_futures.")
+@click.option("--venue", required=True, type=click.Choice(sorted(markets())), help="The market recorded.")
 @click.option("--symbol", help="The book that snapshots without a symbol belong to, such as BTCUSDT.")
 @click.option(
     "--partitions", default=1, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
@@ -48,7 +48,12 @@ clickhouse_option = click.option(
 @data_dir_option
 @log_option
 @clickhouse_option
-@click.argument("recordings", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "recordings",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True),
+)
 def replay(
     venue: str,
     symbol: str | None,
@@ -58,7 +63,7 @@ def replay(
     clickhouse_url: str | None,
     recordings: tuple[Path, ...],
 ) -> None:
-    r"""Replay RECORDINGS, in order, through the log and the depth flow into the store.
+    """Replay RECORDINGS, in order, through the log and the depth flow into the store.
 
     Reads our own recordings, hftbacktest text and cryptofeed jsonl, gzip, zstd or plain. Ends with one line of JSON.
 
@@ -68,7 +73,7 @@ def replay(
       isotherm replay --venue binance_spot --data-dir data --log kafka:broker:9092 recording.zst
       isotherm sql --data-dir data "SELECT * FROM market.depth_measures_1s LIMIT 5"
     """
-    with _parts(data_dir, log_url, clickhouse_url) as (log, store):
+    with _one_line_errors(), _log(data_dir, log_url) as log, _store(data_dir, clickhouse_url) as store:
         job = replays.Replay(
             market(venue), recordings, symbol, partitions, log, store, _recovery(data_dir, "1/1")
         )
@@ -97,7 +102,7 @@ def flow(
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    r"""Run the flow NAME over its share of the raw topics.
+    """Run the flow NAME over its share of the raw topics.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
@@ -107,33 +112,45 @@ def flow(
       isotherm flow depth --data-dir data
       isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
     """
-    with _parts(data_dir, log_url, clickhouse_url) as (log, store):
-        module = FLOWS[name]
+    module = FLOWS[name]
+    with _one_line_errors(), _log(data_dir, log_url) as log:
         parts = share_of(module.raw_parts(log), share)
         if not parts:
             raise Failure(
-                f"no raw topic with a partition for share {share} in the log: start a connector or replay first"
+                f"share {share} of the log has no raw topic: start a connector or replay a recording first"
             )
-        run(module.get_flow(log, store, parts, follow=not until_end), _recovery(data_dir, share), epoch_s)
+        with _store(data_dir, clickhouse_url) as store:
+            dataflow = module.get_flow(log, store, parts, follow=not until_end)
+            run(dataflow, _recovery(data_dir, share), epoch_s)
 
 
 @contextlib.contextmanager
-def _parts(data_dir: Path, log_url: str | None, clickhouse_url: str | None) -> Iterator[tuple[Log, Store]]:
-    """The log and the migrated store; what goes wrong with them or in the body is one line, exit code 2."""
+def _one_line_errors() -> Iterator[None]:
+    """What a user can cause becomes one line on standard error, exit code 2."""
+    try:
+        yield
+    except KNOWN_ERRORS as error:
+        raise Failure(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _log(data_dir: Path, url: str | None) -> Iterator[Log]:
+    with contextlib.closing(open_log(url or f"file:{data_dir / 'log'}")) as log:
+        yield log
+
+
+@contextlib.contextmanager
+def _store(data_dir: Path, url: str | None) -> Iterator[Store]:
+    """The store to write to; the data directory's own is started if it does not run."""
     with contextlib.ExitStack() as stack:
-        try:
+        if url is None:
             data_dir.mkdir(parents=True, exist_ok=True)
-            log = open_log(log_url or f"file:{data_dir / 'log'}")
-            stack.callback(log.close)
-            if clickhouse_url is None:
-                store = _embedded(data_dir, stack.enter_context(running(data_dir)))
-            else:
-                user = os.environ.get("ISOTHERM_CLICKHOUSE_USER", "writer")
-                store = connect(clickhouse_url, user, os.environ.get("ISOTHERM_CLICKHOUSE_PASSWORD", ""))
-            stack.callback(store.close)
-            yield log, store
-        except KNOWN_ERRORS as error:
-            raise Failure(str(error)) from error
+            store = _embedded(data_dir, stack.enter_context(running(data_dir)))
+        else:
+            user = os.environ.get("ISOTHERM_CLICKHOUSE_USER", "writer")
+            store = connect(url, user, os.environ.get("ISOTHERM_CLICKHOUSE_PASSWORD", ""))
+        stack.callback(store.close)
+        yield store
 
 
 def _embedded(data_dir: Path, url: str) -> Store:

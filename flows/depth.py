@@ -96,7 +96,9 @@ _INTERVALS = {table: interval_s for interval_s, table in TABLES.items()}
 
 
 def _feature(interval_s: int, measures: dict[str, Any]) -> Message:
-    known = {name: None if isinstance(x, float) and math.isnan(x) else x for name, x in measures.items()}
+    known: dict[str, Any] = {
+        name: None if isinstance(x, float) and math.isnan(x) else x for name, x in measures.items()
+    }
     time_ns = known.pop("time") * 1_000_000_000
     row = {"kind": "depth", "interval_s": interval_s, "time_ns": time_ns, **known}
     return Message(FEATURES, known["instrument"].encode(), [row], known["version"])

@@ -7,7 +7,7 @@ insert is harmless, because every write of the house is an upsert.
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -103,10 +103,11 @@ class Store:
 
     def query_df(self, statement: str, parameters: Mapping[str, Any] | None = None) -> "pd.DataFrame":
         """As `query`, as a pandas DataFrame."""
-        return self._call(lambda client: client.query_df(statement, parameters))
+        frame: pd.DataFrame = self._call(lambda client: client.query_df(statement, parameters))
+        return frame
 
     def query_text(self, statement: str, output_format: str) -> str:
-        """The answer as the store writes it in a ClickHouse format such as CSVWithNames, unless the statement names one."""
+        """The answer in a ClickHouse format such as CSVWithNames, or in the one that the statement names."""
         header = {"X-ClickHouse-Format": output_format}
         answer: bytes = self._call(lambda client: client.raw_query(statement, transport_settings=header))
         return answer.decode(errors="replace")
@@ -164,7 +165,10 @@ class Store:
     def _read_types(self, table: str) -> dict[str, str]:
         if not re.fullmatch(r"\w+", table):
             raise StoreError(f"table {table!r}: expected the name of a table of the database market")
-        statement = "SELECT name, type FROM system.columns WHERE database = 'market' AND table = {table:String} ORDER BY position"
+        statement = (
+            "SELECT name, type FROM system.columns "
+            "WHERE database = 'market' AND table = {table:String} ORDER BY position"
+        )
         types = {str(name): str(kind) for name, kind in self.query(statement, {"table": table})}
         if not types:
             raise StoreError(f"store {self.url} has no table market.{table}: run isotherm migrate first")

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO
 
 USERS = ("admin", "writer", "analyst", "board")
+ANNOUNCED = "store.json"
 START_S = 60.0
+LOOK_S = 0.2
 
 
 class DataDirError(RuntimeError):
@@ -103,9 +105,7 @@ def make_credentials(data_dir: Path) -> dict[str, str]:
 
 def announce(data_dir: Path, url: str, version: str) -> None:
     """Tell that the store of this process is ready."""
-    write_atomically(
-        data_dir / "store.json", json.dumps({"url": url, "pid": os.getpid(), "version": version})
-    )
+    write_atomically(data_dir / ANNOUNCED, json.dumps({"url": url, "pid": os.getpid(), "version": version}))
 
 
 def last_port(data_dir: Path) -> int:
@@ -125,7 +125,10 @@ def owned(data_dir: Path) -> Iterator[None]:
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "store.lock").open("a") as lock:
         # Somebody may be looking (is_owned), for a moment.
-        if not any(_lock(lock) or time.sleep(0.02) for _ in range(10)):
+        deadline = time.monotonic() + LOOK_S
+        while not (locked := _lock(lock)) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if not locked:
             raise DataDirError(
                 f"{data_dir}: a store already runs there ({_announced(data_dir) or 'starting'})"
             )
@@ -144,8 +147,9 @@ def is_owned(data_dir: Path) -> bool:
 def write_atomically(path: Path, text: str) -> None:
     """Replace `path` by a file that only the owner can read."""
     new = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-        out.write(text + "\n")
+    new.unlink(missing_ok=True)
+    new.touch(mode=0o600, exist_ok=False)
+    new.write_text(text + "\n", encoding="utf-8")
     new.replace(path)
 
 
@@ -159,7 +163,7 @@ def _lock(lock: IO[str]) -> bool:
 
 def _announced(data_dir: Path) -> str | None:
     try:
-        return str(json.loads((data_dir / "store.json").read_text(encoding="utf-8"))["url"])
+        return str(json.loads((data_dir / ANNOUNCED).read_text(encoding="utf-8"))["url"])
     except (OSError, ValueError, KeyError):
         return None
 
@@ -171,12 +175,14 @@ def _start(data_dir: Path) -> "subprocess.Popen[bytes]":
     program = "from sql.commands import store; store()"
     arguments = ["--data-dir", str(data_dir), "--port", "0", "--until-stdin-closes"]
     with (data_dir / "store.log").open("ab") as log:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 (our own program)
             [sys.executable, "-c", program, *arguments],
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             env=environment,
+            # Ctrl-C is for the parent, which may still have something to write.
+            start_new_session=True,
         )
 
 

@@ -1,64 +1,64 @@
 """The embedded store: chDB behind ClickHouse's HTTP interface, as one process that owns a data directory."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 from aiohttp import web
 
 from sql import data_dir as layout
-from sql.engine import MEMORY_BYTES, Engine
-from sql.http_front import BODY_BYTES_MAX, Front
+from sql.data_dir import DataDirError
+from sql.engine import Engine
+from sql.guard import MEMORY_BYTES
+from sql.http_front import Front
 
 DRAIN_S = 5.0
 
 log = structlog.get_logger()
 
 
-class PortTakenError(RuntimeError):
-    """The address to listen on is not to be had."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run a store."""
+
+    data_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: the one a killed store left behind, else a free one
+    memory_bytes: int = MEMORY_BYTES  # for all statements together
+    until_stdin_closes: bool = False  # end with the process at the other end of standard input
 
 
-def serve(
-    data_dir: Path, host: str, port: int, memory_bytes: int = MEMORY_BYTES, until_stdin_closes: bool = False
-) -> None:
-    """Run the store of `data_dir` until SIGTERM or SIGINT; port 0 takes a free one.
+def serve(settings: Settings) -> None:
+    """Run the store of a data directory until SIGTERM or SIGINT.
 
     Raises:
-        DataDirError, EngineError, PortTakenError: it cannot start; the message says why.
+        DataDirError: it cannot start; the message says why.
     """
+    data_dir = settings.data_dir.absolute()
     with layout.owned(data_dir):
-        last_port = layout.last_port(data_dir)
-        (data_dir / "store.json").unlink(missing_ok=True)
-        passwords = layout.make_credentials(data_dir)
-        engine = Engine(data_dir / "store", memory_bytes)
-        front = Front(engine, passwords)
+        port = settings.port or layout.last_port(data_dir)
+        announced = data_dir / layout.ANNOUNCED
+        announced.unlink(missing_ok=True)
+        engine = Engine(data_dir / "store", settings.memory_bytes)
+        front = Front(engine, layout.make_credentials(data_dir))
         try:
-            asyncio.run(_serve(front, engine, data_dir, host, port or last_port, port, until_stdin_closes))
+            asyncio.run(_serve(front, engine.version, settings, port))
         finally:
-            (data_dir / "store.json").unlink(missing_ok=True)
+            announced.unlink(missing_ok=True)
             front.close()
             engine.close()
 
 
-async def _serve(
-    front: Front,
-    engine: Engine,
-    data_dir: Path,
-    host: str,
-    port: int,
-    fallback_port: int,
-    until_stdin_closes: bool,
-) -> None:
+async def _serve(front: Front, version: str, settings: Settings, port: int) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if until_stdin_closes:
+    if settings.until_stdin_closes:
         loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stop)
     runner = web.AppRunner(
         front.application(),
@@ -69,27 +69,26 @@ async def _serve(
     )
     await runner.setup()
     try:
-        url = await _listen(runner, host, port, fallback_port)
-        layout.announce(data_dir, url, engine.version)
-        log.info("store ready", url=url, data_dir=str(data_dir), engine=engine.version)
+        await _listen(runner, settings, port)
+        host, bound = runner.addresses[0][:2]
+        url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        layout.announce(settings.data_dir, url, version)
+        log.info("store ready", url=url, data_dir=str(settings.data_dir), engine=version)
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int, fallback_port: int) -> str:
+async def _listen(runner: web.AppRunner, settings: Settings, port: int) -> None:
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await web.TCPSite(runner, settings.host, port).start()
     except OSError as error:
-        if port == fallback_port:
-            raise PortTakenError(
-                f"cannot listen on {host}:{port}: {error.strerror}: choose another --port"
+        if port == settings.port:
+            address = f"{settings.host}:{port}"
+            raise DataDirError(
+                f"cannot listen on {address}: {error.strerror}: choose another --port"
             ) from error
-        site = web.TCPSite(runner, host, fallback_port)
-        await site.start()
-    address = runner.addresses[-1]
-    return f"http://{address[0]}:{address[1]}"
+        await web.TCPSite(runner, settings.host, 0).start()
 
 
 def _stop_at_eof(stop: asyncio.Event) -> None:

@@ -15,17 +15,19 @@ from xml.sax.saxutils import escape
 
 import chdb
 
-from sql.guard import STATEMENT_BYTES_MAX
+from sql.data_dir import DataDirError
+from sql.guard import MEMORY_BYTES, STATEMENT_BYTES_MAX
 from sql.migrate import DATABASE
 
 LAYOUT = "1"
-MEMORY_BYTES = 4_000_000_000
 MARK_CACHE_BYTES = 200_000_000
+CACHED_LENGTH_MAX = 4096
 
 # What the engine itself allows, to any user: database market and nothing outside it. file(), url(), remote()
 # and the like are table functions that need a grant nobody has.
 GRANTS = """
-GRANT SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW, TRUNCATE, OPTIMIZE, SHOW ON market.*
+GRANT SELECT, INSERT, ALTER, TRUNCATE, OPTIMIZE, SHOW ON market.*
+GRANT CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW ON market.*
 GRANT SELECT ON system.settings
 GRANT SELECT ON system.tables
 GRANT SELECT ON system.columns
@@ -56,10 +58,6 @@ CONFIG_XML = """<clickhouse>
 """
 
 
-class EngineError(RuntimeError):
-    """The engine cannot be opened on this directory; the message says why and what to do."""
-
-
 class Handle:
     """One connection into the engine, for one statement."""
 
@@ -70,7 +68,7 @@ class Handle:
     def run(
         self, statement: str, output_format: str = "TabSeparated", parameters: Mapping[str, str] | None = None
     ) -> Any:
-        """Run to the end and return chdb's result; engine errors are RuntimeErrors with `Code: N.` in them."""
+        """Run to the end; returns chdb's result. Engine errors are RuntimeErrors with `Code: N.` in them."""
         return self._connection.query(statement, output_format, params=dict(parameters or {}))
 
     def stream(self, statement: str, output_format: str, parameters: Mapping[str, str]) -> Any:
@@ -78,7 +76,7 @@ class Handle:
         return self._connection.send_query(statement, output_format, params=dict(parameters))
 
     def insert(self, head: str, input_format: str, data: memoryview) -> int:
-        """Insert rows already in a format; return how many. Acknowledged rows survive a kill of the process."""
+        """Insert rows already in a format; returns how many. They survive a kill of the process."""
         with self._connection.send_insert(head, input_format) as inserter:
             if len(data):
                 inserter.append(bytes(data))
@@ -96,7 +94,7 @@ class Engine:
         """Opens or creates the store in `folder`; its statements may use so much memory together.
 
         Raises:
-            EngineError: another version's layout, or the engine cannot open it.
+            DataDirError: another version's layout, or the engine cannot open it.
         """
         _check_layout(folder)
         self._target = f"{folder / 'data'}?config-file={_write_config(folder, memory_bytes)}"
@@ -105,12 +103,12 @@ class Engine:
             self._own.run(f"SET max_query_size = {4 * STATEMENT_BYTES_MAX}")
             self._own.run(DATABASE)
         except RuntimeError as error:
-            raise EngineError(f"{folder}: the engine cannot open its data: {error}") from error
+            raise DataDirError(f"{folder}: the engine cannot open its data: {error}") from error
         self._own_lock = threading.Lock()
         self.version = self._ask("SELECT version()")
         self.timezone = self._ask("SELECT timezone()")
         self.table_functions = frozenset(self._ask("SELECT name FROM system.table_functions").split())
-        self.normal = lru_cache(maxsize=512)(self._normal)
+        self._recent = lru_cache(maxsize=512)(self._normal)
 
     @contextmanager
     def handle(self, settings: Mapping[str, int | str], database: str) -> Iterator[Handle]:
@@ -126,6 +124,10 @@ class Engine:
         finally:
             handle.close()
 
+    def normal(self, statement: str) -> str:
+        """The one statement as the engine writes it: on one line, no comments. Errors as in `Handle.run`."""
+        return self._recent(statement) if len(statement) <= CACHED_LENGTH_MAX else self._normal(statement)
+
     def kill(self, tag: str) -> None:
         """Stop the statement running on the handle with this tag, if it still is."""
         with self._own_lock:
@@ -138,7 +140,6 @@ class Engine:
             self._own.close()
 
     def _normal(self, statement: str) -> str:
-        """The one statement as the engine would write it, on one line, without comments; its errors are RuntimeErrors."""
         return self._ask(f"SELECT formatQuerySingleLine({quote(statement)})", "RawBLOB")
 
     def _ask(self, statement: str, output_format: str = "TSVRaw") -> str:
@@ -163,9 +164,9 @@ def _check_layout(folder: Path) -> None:
     mark = folder / "LAYOUT"
     found = mark.read_text(encoding="utf-8").strip() if mark.exists() else None
     if found is None and (folder / "data").exists():
-        raise EngineError(f"{folder}: there is data but no LAYOUT file: not a store of this program")
+        raise DataDirError(f"{folder}: there is data but no LAYOUT file: not a store of this program")
     if found not in (None, LAYOUT):
-        raise EngineError(
+        raise DataDirError(
             f"{folder}: layout {LAYOUT} expected, found {found}: use the version of the program that wrote it"
         )
     mark.write_text(LAYOUT + "\n", encoding="utf-8")

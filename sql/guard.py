@@ -13,50 +13,86 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 STATEMENT_BYTES_MAX = 128 << 10
+MEMORY_BYTES = 4_000_000_000  # of the engine, for all statements together
 READS = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "EXISTS", "EXPLAIN"})
 DEFINES = frozenset({"CREATE", "ALTER", "DROP", "TRUNCATE", "OPTIMIZE", "RENAME"})
 
-# Formats that touch no file; those that read a schema or a template file are left out.
+# Formats that touch no file; those that read a schema or a template from one are left out.
+_NAMES = "", "WithNames", "WithNamesAndTypes"
 FORMATS = frozenset(
-    "Native TabSeparated TSV TabSeparatedWithNames TSVWithNames TabSeparatedWithNamesAndTypes TSVWithNamesAndTypes"
-    " TabSeparatedRaw TSVRaw CSV CSVWithNames CSVWithNamesAndTypes Values Vertical Null RowBinary"
-    " RowBinaryWithNames RowBinaryWithNamesAndTypes LineAsString RawBLOB XML Markdown"
-    " JSON JSONCompact JSONStrings JSONCompactStrings JSONColumns JSONColumnsWithMetadata JSONCompactColumns"
-    " JSONEachRow JSONLines NDJSON JSONStringsEachRow JSONCompactEachRow JSONCompactEachRowWithNames"
-    " JSONCompactEachRowWithNamesAndTypes JSONObjectEachRow Pretty PrettyCompact PrettyCompactMonoBlock"
-    " PrettySpace PrettyNoEscapes PrettyCompactNoEscapes Parquet Arrow ArrowStream".split()
+    {
+        base + names
+        for base in ("TabSeparated", "TSV", "CSV", "RowBinary", "JSONCompactEachRow")
+        for names in _NAMES
+    }
+    | {
+        "Native",
+        "TabSeparatedRaw",
+        "TSVRaw",
+        "Values",
+        "Vertical",
+        "Null",
+        "LineAsString",
+        "RawBLOB",
+        "XML",
+        "Markdown",
+    }
+    | {"JSON", "JSONCompact", "JSONStrings", "JSONColumns", "JSONEachRow", "JSONLines", "NDJSON"}
+    | {
+        "Pretty",
+        "PrettyCompact",
+        "PrettyCompactMonoBlock",
+        "PrettySpace",
+        "PrettyNoEscapes",
+        "PrettyCompactNoEscapes",
+    }
+    | {"Parquet", "Arrow", "ArrowStream"}
 )
 # Table functions that make up their rows or only wrap a SELECT that is in the statement for all to see.
 # Every other one the engine has is refused, those of coming versions too.
 HARMLESS_TABLE_FUNCTIONS = frozenset(
-    "numbers numbers_mt zeros zeros_mt values view generate_series generateseries generaterandom null format".split()
+    {"numbers", "numbers_mt", "zeros", "zeros_mt", "values", "view", "null", "format"}
+    | {"generate_series", "generateseries", "generaterandom"}
 )
-# Functions that read files or call out.
-REFUSED_FUNCTIONS = re.compile(
-    r"file|ai[A-Z]\w*|catboostEvaluate|hasColumnInTable|addressTo\w+|logTrace", re.ASCII
+# Functions that read files, call out, or look into the process. They are refused as words, not as calls:
+# `arrayMap(file, ...)` and `APPLY file` call them too.
+REFUSED_FUNCTIONS = frozenset(
+    {"file", "addresstoline", "addresstolinewithinlines", "addresstosymbol", "demangle", "logtrace", "tid"}
+    | {
+        "airedact",
+        "aisimilarity",
+        "aifilter",
+        "aiclassify",
+        "aiembed",
+        "aiextract",
+        "aigenerate",
+        "aitranslate",
+    }
+    | {"evalmlmethod", "mergetreepartinfo", "ismergetreepartcoveredby"}
 )
 REFUSED_WORDS = re.compile(
-    r"INTO\s+OUTFILE|FROM\s+INFILE|PARALLEL\s+WITH|\w*format_schema\w*|format_template\w*|\w*_format_schema\w*",
-    re.ASCII,
+    r"\bINTO\s+OUTFILE\b|\bFROM\s+INFILE\b|\bPARALLEL\s+WITH\b|format_schema|format_template", re.IGNORECASE
 )
 
-# How often and how much; a client may ask for less, never for more.
-BOUNDED = (
-    "max_execution_time",
-    "max_memory_usage",
-    "max_result_rows",
-    "max_result_bytes",
-    "max_rows_to_read",
-    "max_threads",
+# How long and how much; a client may ask for less, never for more.
+BOUNDED = frozenset(
+    {
+        "max_execution_time",
+        "max_memory_usage",
+        "max_result_rows",
+        "max_result_bytes",
+        "max_rows_to_read",
+        "max_threads",
+    }
 )
 FREE = frozenset(
-    "cast_string_to_dynamic_use_inference join_use_nulls session_timezone date_time_output_format output_format_json_quote_64bit_integers"
-    " output_format_json_quote_denormals output_format_json_quote_64bit_floats".split()
+    {"cast_string_to_dynamic_use_inference", "date_time_output_format", "join_use_nulls", "session_timezone"}
+    | {"output_format_json_quote_64bit_integers", "output_format_json_quote_denormals"}
 )
-# Asked for by clients, and either true of the front anyway or about a transport it does not have.
+# Asked for by clients, and either true of the front anyway or about something it does not have.
 IGNORED = frozenset(
-    "async_insert wait_for_async_insert cancel_http_readonly_queries_on_client_close log_queries"
-    " date_time_input_format use_query_cache".split()
+    {"async_insert", "wait_for_async_insert", "cancel_http_readonly_queries_on_client_close", "log_queries"}
+    | {"date_time_input_format", "use_query_cache"}
 )
 
 
@@ -76,8 +112,8 @@ class Profile:
     settings: Mapping[str, int | str]
 
 
-_READER = {
-    "max_result_bytes": 1 << 29,
+_READER: dict[str, int | str] = {
+    "max_result_bytes": 1 << 28,
     "max_rows_to_read": 5_000_000_000,
     "max_threads": 4,
     "result_overflow_mode": "throw",
@@ -85,9 +121,10 @@ _READER = {
     "timeout_overflow_mode": "throw",
     # Readers never see a row that a later version has corrected, FINAL written or not.
     "final": 1,
+    "do_not_merge_across_partitions_select_final": 1,
     "readonly": 1,
 }
-_WRITER = {
+_WRITER: dict[str, int | str] = {
     # VALUES would otherwise evaluate expressions in the data, which nobody has looked at.
     "input_format_values_interpret_expressions": 0,
     "input_format_values_deduce_templates_of_expressions": 0,
@@ -145,6 +182,16 @@ def rows_along(text: bytes) -> Insert | None:
     return Insert(head, input_format, found.end())
 
 
+def decode(text: bytes) -> str:
+    """The statement as text. Raises RefusedError if it is too long or no UTF-8."""
+    if len(text) > STATEMENT_BYTES_MAX:
+        raise RefusedError(f"statement of {len(text)} bytes: at most {STATEMENT_BYTES_MAX} expected", 62)
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"statement is no UTF-8: {error}", 62) from None
+
+
 def check(normal: str, kinds: Collection[str], table_functions: Collection[str]) -> str:
     """The kind (first word) of a statement, if all in it is allowed.
 
@@ -156,35 +203,33 @@ def check(normal: str, kinds: Collection[str], table_functions: Collection[str])
     """
     kind = (re.match(r"\(*(\w*)", normal) or [""])[1].upper()
     if kind not in kinds:
-        raise RefusedError(
-            f"{kind or 'this'} statements are not allowed for this user: allowed are {', '.join(sorted(kinds))}",
-            164,
-        )
+        raise RefusedError(f"{kind or 'such'} statements: expected one of {', '.join(sorted(kinds))}", 164)
     bare = _without_strings(normal)
-    if words := REFUSED_WORDS.search(bare):
-        raise RefusedError(
-            f"{' '.join(words[0].split())} is not allowed: the store reads and writes no files for its users"
-        )
-    refused = {name.lower() for name in table_functions} - HARMLESS_TABLE_FUNCTIONS
-    for name in re.findall(r"(\w+)`?\s*\(", bare):
-        if name.lower() in refused or REFUSED_FUNCTIONS.fullmatch(name):
-            raise RefusedError(
-                f"function {name} is not allowed: the store reaches no files, programs or network for its users"
-            )
-    for output_format in re.findall(r"\bFORMAT\s+(\w+)", bare):
-        _check_format(output_format)
+    if found := REFUSED_WORDS.search(bare):
+        raise RefusedError(f"{found[0]}: the store reads and writes no files for its users")
+    for name in _refused_functions(bare, table_functions):
+        raise RefusedError(f"function {name}: the store reaches no files, programs or network for its users")
+    for name in re.findall(r"\bFORMAT (\w+)", bare):
+        _check_format(name)
     if kind == "INSERT" and "SELECT" not in bare:
         raise RefusedError(
-            "INSERT: expected INSERT INTO table (columns) VALUES ... or FORMAT ..., or INSERT ... SELECT", 62
+            "INSERT: expected INSERT INTO table (columns) VALUES or FORMAT, or INSERT ... SELECT", 62
         )
     return kind
 
 
+def _refused_functions(bare: str, table_functions: Collection[str]) -> list[str]:
+    words = [word for word in re.findall(r"\w+", bare) if word.lower() in REFUSED_FUNCTIONS]
+    tables = {name.lower() for name in table_functions} - HARMLESS_TABLE_FUNCTIONS
+    return words + [name for name in re.findall(r"(\w+)\s*\(", bare) if name.lower() in tables]
+
+
 def output_format(normal: str, default: str) -> str:
     """The format a statement that passed `check` answers in. Raises RefusedError."""
-    found = re.findall(r"\bFORMAT\s+(\w+)", _without_strings(normal))
-    _check_format(found[-1] if found else default)
-    return found[-1] if found else default
+    found = re.search(r"\bFORMAT (\w+)", _without_strings(normal))
+    name = found[1] if found else default
+    _check_format(name)
+    return name
 
 
 def settings(profile: Profile, asked: Mapping[str, str]) -> dict[str, int | str]:
@@ -218,15 +263,23 @@ def _bounded(name: str, value: str, limit: int | str | None) -> int:
 
 def _check_format(name: str) -> None:
     if name not in FORMATS:
-        raise RefusedError(f"format {name} is not allowed: expected one of {', '.join(sorted(FORMATS))}", 73)
+        raise RefusedError(f"format {name}: expected one of {', '.join(sorted(FORMATS))}", 73)
 
 
 def _without_strings(normal: str) -> str:
-    """`normal` with every string literal and every quoted name that is more than a word emptied."""
-    bare = re.sub(r"'(?:[^'\\]|\\.)*'", "''", normal, flags=re.DOTALL)
-    return re.sub(
-        r"`((?:[^`\\]|\\.)*)`",
-        lambda name: name[0] if re.fullmatch(r"\w+", name[1]) else "``",
-        bare,
-        flags=re.DOTALL,
-    )
+    """`normal` with `?` for every string and `_` for every quoted name that is more than a word.
+
+    One pass from left to right: a quote within the other kind of quotes begins nothing.
+    """
+    quoted = re.compile(r"'(?:[^'\\]|\\.)*'|`(?P<name>(?:[^`\\]|\\.)*)`|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+    bare = quoted.sub(_stand_in, normal)
+    if re.search(r"['`\"]", bare):
+        raise RefusedError("this statement's quotes cannot be told apart", 62)
+    return bare
+
+
+def _stand_in(quoted: re.Match[str]) -> str:
+    name = quoted["name"]
+    if name is None:
+        return "?"
+    return name if re.fullmatch(r"\w+", name) else "_"

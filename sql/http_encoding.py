@@ -38,9 +38,19 @@ def _decompress(body: bytes, encoding: str, bytes_max: int) -> tuple[bytes, bool
         frame = lz4.frame.LZ4FrameDecompressor()
         return frame.decompress(body, max_length=bytes_max), frame.eof
     if encoding == "zstd":
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body)
-        return reader.read(bytes_max), not reader.read(1)
+        return _decompress_zstd(body, bytes_max)
     raise EncodingError(f"Content-Encoding {encoding}: expected one of {', '.join(OFFERED)}")
+
+
+def _decompress_zstd(body: bytes, bytes_max: int) -> tuple[bytes, bool]:
+    # The library has no bound on what one call returns, hence small steps: 512 bytes hold at most 16 MiB.
+    frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    out = bytearray()
+    for at in range(0, len(body), 512):
+        out += frame.decompress(body[at : at + 512])
+        if frame.eof or len(out) > bytes_max:
+            break
+    return bytes(out), frame.eof and len(out) <= bytes_max
 
 
 class Compressor:

@@ -110,8 +110,8 @@ def pending(store: Connection, access: bool = False, folder: Path = FOLDER) -> l
         applied = done.get(migration.version)
         if applied not in (None, migration.sha256) and not migration.repeatable:
             raise MigrationError(
-                f"{migration.version}_{migration.name}.sql is not what was applied to this store "
-                f"(applied {applied}, found {migration.sha256}): undo the change and add a file with the next number"
+                f"{migration.version}_{migration.name}.sql is not what was applied to this store (applied "
+                f"{applied}, found {migration.sha256}): undo the change and add a file with the next number"
             )
         if applied != migration.sha256:
             missing.append(migration)
@@ -146,7 +146,7 @@ def retain(store: Connection, days: Mapping[str, int]) -> None:
 
 
 def _has_ttl(store: Connection, table: str) -> bool:
-    create = (
-        f"SELECT engine_full LIKE '% TTL %' FROM system.tables WHERE database = 'market' AND name = '{table}'"
+    tables = store.query(
+        "SELECT name FROM system.tables WHERE database = 'market' AND engine_full LIKE '% TTL %'"
     )
-    return store.query(create) == [(1,)]
+    return (table,) in tables

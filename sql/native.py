@@ -1,8 +1,8 @@
 """ClickHouse's Native format, written from columns: no rows, no conversion value by value.
 
 A block is the number of columns and of rows, then per column its name, its type and its values one after the
-other (https://clickhouse.com/docs/interfaces/formats/Native, read November 2026). Cost per row of a depth table: about 30 us,
-against 250 us through clickhouse-connect's own insert.
+other (https://clickhouse.com/docs/interfaces/formats/Native, November 2026). A row of a depth table costs
+about a tenth of what clickhouse-connect's own insert takes for it.
 """
 
 import re
@@ -71,7 +71,7 @@ def _values(kind: str, column: Column) -> list[bytes]:
 
 
 def _strings(column: Column) -> bytes:
-    return b"".join(string(text if isinstance(text, bytes) else text.encode()) for text in column)
+    return b"".join(string(text if isinstance(text, bytes) else text.encode()) for text in column)  # type: ignore[union-attr]
 
 
 def _arrays(kind: str, column: Column) -> list[bytes]:
@@ -94,7 +94,7 @@ def _numbers(kind: str, column: Column) -> Array:
 
 def _cast(column: Array, dtype: np.dtype[Any]) -> Array:
     """`column` as `dtype`; floats may lose digits, integers nothing. Raises ColumnError if they would."""
-    if column.dtype == dtype or dtype.kind == "f" and column.dtype.kind in "fiu":
+    if column.dtype == dtype or (dtype.kind == "f" and column.dtype.kind in "fiu"):
         return column.astype(dtype, copy=False)
     if dtype.kind == "b" or column.dtype.kind not in "iub":
         raise ColumnError(f"values of type {dtype} expected, found {column.dtype}")
@@ -107,10 +107,12 @@ def _cast(column: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def string(text: bytes) -> bytes:
+    """A string as Native has it: its length in bytes, then the bytes."""
     return varint(len(text)) + text
 
 
 def varint(number: int) -> bytes:
+    """A number >= 0 in 7-bit groups, lowest first, the highest bit telling whether more follow."""
     out = bytearray()
     while number > 127:
         out.append(number & 127 | 128)

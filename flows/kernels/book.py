@@ -81,7 +81,15 @@ PAYLOAD_END = 33
 REASON = 34
 NEED_PRICE_DECIMALS = 35
 NEED_SIZE_DECIMALS = 36
-META = 37
+WAS_BID = 37  # best quotes before a message that left the window; -1: its order flow is counted
+WAS_BID_LOTS = 38
+WAS_ASK = 39
+WAS_ASK_LOTS = 40
+# The book again.
+HEARD = 41  # the open second when the book last spoke
+SETTLED_PRICE_DECIMALS = 42  # what a book or an instrument has had, not only a message that waits
+SETTLED_SIZE_DECIMALS = 43
+META = 44
 
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
@@ -179,6 +187,7 @@ def _decimal_slow(buf, p, end, decimals):
             return np.int64(-2), p, 0
     if p == start:
         return np.int64(-1), p, 0
+    digits = p - start if v > 0 else 0
     kept = 0
     if p < end and buf[p] == _DOT:
         p += 1
@@ -202,6 +211,8 @@ def _decimal_slow(buf, p, end, decimals):
     if p >= end or buf[p] != _QUOTE:
         return np.int64(-1), p, 0
     rest = decimals - kept
+    if digits + kept > DIGITS_MAX:
+        return np.int64(-2), p, 0
     if rest and v > (np.int64(1) << 62) // _POW10[rest]:
         return np.int64(-2), p, 0
     return v * _POW10[rest], p, 0
@@ -386,9 +397,13 @@ def scan(buf, p, end, meta, ticks, lots, names, roles):
             continue
         name, p = _name(buf, p + 1, end)
         p += 1
+        while p < end and buf[p] <= _SPACE:
+            p += 1
         if p + 1 >= end or buf[p] != _COLON:
             continue
         p += 1
+        while p + 1 < end and buf[p] <= _SPACE:
+            p += 1
         role = _look_up(names, roles, name)
         c = buf[p]
         if c == _OPEN:
@@ -550,7 +565,16 @@ def _update(window, far_key, far_lots, meta, ticks, lots):
     meta[N_APPLIED] += 1
     meta[UPDATES] += 1
     meta[RECEIVED] = meta[RECV]
+    meta[HEARD] = meta[SECOND]
+    meta[WAS_BID] = -1
     if not inside(meta):
+        if was_inside:
+            meta[WAS_BID], meta[WAS_BID_LOTS], meta[WAS_ASK], meta[WAS_ASK_LOTS] = (
+                bid,
+                bid_lots,
+                ask,
+                ask_lots,
+            )
         return RECENTRE
     if was_inside:
         new_bid_lots, new_ask_lots = _best_lots(window, meta)
@@ -568,6 +592,18 @@ def _update(window, far_key, far_lots, meta, ticks, lots):
     if (middle < quarter and meta[BASE] > 0) or middle > 3 * quarter:
         return RECENTRE
     return END
+
+
+@_compile
+def count_jump(window, meta):
+    """The order flow of a message whose best prices left the window, now that the window has followed."""
+    if meta[WAS_BID] >= 0 and inside(meta):
+        bid_lots, ask_lots = _best_lots(window, meta)
+        meta[OFI] += _order_flow(
+            meta[WAS_BID], meta[WAS_BID_LOTS], meta[WAS_ASK], meta[WAS_ASK_LOTS],
+            meta[BEST_BID], bid_lots, meta[BEST_ASK], ask_lots,
+        )  # fmt: skip
+    meta[WAS_BID] = -1
 
 
 @_inline
@@ -629,6 +665,9 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         code = scan(buf, payload, line_end, meta, ticks, lots, names, roles)
         if code != 0:
             return code, start, pos
+        if meta[FIRST_ID] < 0:
+            meta[REASON] = BAD_FIELDS
+            return BAD, start, pos
         recv = _integer(buf, start, end)[0]
         meta[RECV] = recv
         if meta[EVENT_MS] == 0:
@@ -642,7 +681,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             clock[1] = recv
         second = event_ms // 1000
         if meta[SECOND] < 0:
-            meta[SECOND] = second
+            meta[SECOND] = meta[HEARD] = second
         if meta[LIVE] == 1:
             # Continuity is judged before time moves on: what a gap hides may lie in the open second already.
             answer = _verdict(
@@ -681,13 +720,35 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
 @_inline
 def _sum(row, lo, hi):
     total = np.int64(0)
-    for v in row[max(lo, 0) : min(hi, row.shape[0])]:
+    for v in row[max(lo, 0) : max(min(hi, row.shape[0]), 0)]:
         total += v
     return total
 
 
+@_inline
+def _band(mid2, bps):
+    """Ticks [lo, hi) within `bps` of the mid, which is given twice over."""
+    return -(-(mid2 * (10_000 - bps)) // 20_000), mid2 * (10_000 + bps) // 20_000 + 1
+
+
+@_inline
+def _add_far(far_key, far_lots, mid2, start, bin_ticks, bins, bands, band_bps):
+    """Add the levels outside a window that is too narrow for the column."""
+    for i in range(far_key.shape[0]):
+        if far_key[i] == FAR_EMPTY:
+            continue
+        tick, side = far_key[i] >> 1, far_key[i] & 1
+        at = (tick - start) // bin_ticks
+        if 0 <= at < bins.shape[1]:
+            bins[side, at] += far_lots[i]
+        for j in range(band_bps.shape[0]):
+            lo, hi = _band(mid2, band_bps[j])
+            if (side == 0 and tick >= lo) or (side == 1 and tick < hi):
+                bands[side, j] += far_lots[i]
+
+
 @_compile
-def column(window, meta, bin_ticks, covered, bins, bands, band_bps):
+def column(window, far_key, far_lots, meta, bin_ticks, covered, bins, bands, band_bps):
     """The book as a column: lots per bin and within bps bands of the mid; -1 where nothing is known.
 
     `bins` int64[2, n] and `bands` int64[2, len(band_bps)] are filled (bids, asks); `covered` is (lowest bid tick,
@@ -699,30 +760,42 @@ def column(window, meta, bin_ticks, covered, bins, bands, band_bps):
     n = bins.shape[1]
     mid2 = meta[BEST_BID] + meta[BEST_ASK]
     first = max((mid2 // (2 * bin_ticks) - n // 2 + 32) // 64 * 64, 0)
+    start = first * bin_ticks
     for side in range(2):
         row = window[:width] if side == 0 else window[width:]
         out = bins[side]
-        lo = first * bin_ticks
+        lo = start - base
         for i in range(n):
-            hi = lo + bin_ticks
-            size = _sum(row, lo - base, hi - base)
-            known = lo >= covered[0] if side == 0 else hi - 1 <= covered[1]
-            out[i] = size if known or size > 0 else -1
-            lo = hi
+            out[i] = _sum(row, lo, lo + bin_ticks)
+            lo += bin_ticks
     bids, asks = window[:width], window[width:]
     bid_edge, ask_edge = meta[BEST_BID] + 1, meta[BEST_ASK]
     bid_sum, ask_sum = np.int64(0), np.int64(0)
+    reach_low, reach_high = start, start + n * bin_ticks
     for i in range(band_bps.shape[0]):
-        lo = -(-(mid2 * (10_000 - band_bps[i])) // 20_000)
-        hi = mid2 * (10_000 + band_bps[i]) // 20_000 + 1
+        lo, hi = _band(mid2, band_bps[i])
         if lo < bid_edge:
             bid_sum += _sum(bids, lo - base, bid_edge - base)
             bid_edge = lo
         if hi > ask_edge:
             ask_sum += _sum(asks, ask_edge - base, hi - base)
             ask_edge = hi
-        bands[0, i] = bid_sum if lo >= covered[0] else -1
-        bands[1, i] = ask_sum if hi - 1 <= covered[1] else -1
+        bands[0, i], bands[1, i] = bid_sum, ask_sum
+        reach_low, reach_high = min(reach_low, lo), max(reach_high, hi)
+    if reach_low < base or reach_high > base + width:
+        _add_far(far_key, far_lots, mid2, start, bin_ticks, bins, bands, band_bps)
+    for i in range(n):
+        lo = start + i * bin_ticks
+        if bins[0, i] == 0 and lo < covered[0]:
+            bins[0, i] = -1
+        if bins[1, i] == 0 and lo + bin_ticks - 1 > covered[1]:
+            bins[1, i] = -1
+    for i in range(band_bps.shape[0]):
+        lo, hi = _band(mid2, band_bps[i])
+        if lo < covered[0]:
+            bands[0, i] = -1
+        if hi - 1 > covered[1]:
+            bands[1, i] = -1
     return first
 
 

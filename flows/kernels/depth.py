@@ -51,14 +51,24 @@ from connectors.record import Line, Record
 from connectors.venue import Instrument, Market
 from flows.kernels import book as b
 from flows.kernels.block import Block
-from flows.kernels.order_book import ALL_ASKS, ALL_BIDS, TICK_MAX, Int64s, OrderBook, OverflowedError
+from flows.kernels.order_book import (
+    ALL_ASKS,
+    ALL_BIDS,
+    NO_ASKS,
+    NO_BIDS,
+    TICK_MAX,
+    Int64s,
+    OrderBook,
+    OverflowedError,
+)
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 
 GRACE_MS = 250
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
+DECIMALS_MAX = 12  # of an instrument's units
 PAYLOAD_HEAD_BYTES = 4096
-DUMP_VERSION = 1
+DUMP_VERSION = 2
 
 TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
@@ -75,6 +85,9 @@ _BAD_REASONS = {
     b.BAD_TIME: "event time ahead of receipt",
     b.BAD_SIZE: "number or level count too large",
 }
+_PERHAPS_SPACED = (b.BAD_FRAME, b.BAD_LEVELS, b.BAD_FIELDS)
+# RecursionError: arrays nested thousands deep.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LINE_COUNTS = {
     "depth_messages": b.N_DEPTH, "applied": b.N_APPLIED, "stale": b.N_STALE, "late": b.N_LATE,
     "trades": b.N_TRADES, "other": b.N_OTHER, "levels": b.N_LEVELS,
@@ -133,7 +146,10 @@ class DepthKernel:
             until = (int(self._clock[0]) - GRACE_MS) // 1000
             if until > self._silent_until:
                 self._silent_until = until
-                self._close_silent(until)
+                for each in self._books.values():
+                    self._close_silent(each)
+            else:
+                self._close_silent(book)
         return self._take() if self._complete() else []
 
     def flush(self) -> list[Block]:
@@ -156,7 +172,7 @@ class DepthKernel:
 
     # Lines.
 
-    def _on_lines(self, book: OrderBook, body: bytes) -> None:  # noqa: C901 - one branch a code of `book.run`
+    def _on_lines(self, book: OrderBook, body: bytes) -> None:
         buf = np.frombuffer(body, np.uint8)
         run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
         pos = 0
@@ -166,29 +182,41 @@ class DepthKernel:
             )
             if code == b.END:
                 return
-            if code == b.CLOSE:
-                self._close(book, int(book.meta[b.EVENT_MS]) // 1000, int(book.meta[b.RECV]))
-                pos = start
-            elif code == b.GROW:
-                book.grow_far(len(self._scratch(book)[0]))
-                pos = start
-            elif code == b.WAIT:
-                book.wait(body[start:pos])
-            elif code == b.RECENTRE:
-                book.recentre()
-                self._judge_crossing(book, body, start, pos)
-            elif code == b.CROSSED:
-                self._crossed(book, body, start, pos)
-            elif code == b.GAP:
-                self._gap(book, body[start:pos])
-            elif code == b.FINER:
-                pos = start if self._finer(book, body, start, pos) else pos
-            elif code == b.SNAPSHOT:
-                self._on_snapshot(book, body, start, pos)
-            elif code == b.CONTROL:
-                self._on_control(book, body, start, pos)
-            else:
-                self._unreadable(book, code, body, start, pos)
+            try:
+                pos = self._on_stop(book, code, body, start, pos)
+            except record.LineError:
+                # The compiled scanner looks at a line's head only as far as it needs to.
+                self._dead_letter(body, start, len(body), "torn record")
+                return
+
+    def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
+        """Do what `book.run` stopped for; returns where it goes on."""
+        m = book.meta
+        if code == b.CLOSE:
+            self._close(book, int(m[b.EVENT_MS]) // 1000, int(m[b.RECV]))
+            return start
+        if code == b.GROW:
+            book.grow_far(int(m[b.BIDS_END] - m[b.BIDS_AT] + m[b.ASKS_END] - m[b.ASKS_AT]))
+            return start
+        if code == b.FINER:
+            return start if self._finer(book, body, start, end) else end
+        if code == b.WAIT:
+            book.wait(body[start:end])
+        elif code == b.RECENTRE:
+            book.recentre()
+            b.count_jump(book.window, m)
+            self._judge_crossing(book, body, start, end)
+        elif code == b.CROSSED:
+            self._crossed(book, body, start, end)
+        elif code == b.GAP:
+            self._gap(book, body[start:end])
+        elif code == b.SNAPSHOT:
+            self._on_snapshot(book, body, start, end)
+        elif code == b.CONTROL:
+            self._on_control(book, body, start, end)
+        else:
+            self._unreadable(book, code, body, start, end)
+        return end
 
     def _on_lines_at(self, book: OrderBook, body: bytes, position: int) -> None:
         """Lines that do not stand in the record themselves: they waited, or were rewritten."""
@@ -201,11 +229,11 @@ class DepthKernel:
         reason = "torn record" if code == b.TORN else "unknown message"
         if code == b.BAD:
             reason = _BAD_REASONS[int(book.meta[b.REASON])]
-        if code == b.UNKNOWN or (code == b.BAD and int(book.meta[b.REASON]) in (b.BAD_LEVELS, b.BAD_FIELDS)):
+        if code == b.UNKNOWN or (code == b.BAD and int(book.meta[b.REASON]) in _PERHAPS_SPACED):
             line = _line(body, start)
             try:
                 compact = msgspec.json.format(line.payload, indent=-1)
-            except msgspec.DecodeError:
+            except _MALFORMED:
                 compact, reason = line.payload, "malformed frame"
             if compact != line.payload:
                 self._on_lines_at(book, record.encode_line(line.recv_ns, line.origin, compact), start)
@@ -234,7 +262,9 @@ class DepthKernel:
 
     def _on_snapshot(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         line = _line(body, start)
-        if not self._scan(book, line.payload):
+        if not book.live:
+            book.unsettle()
+        if not self._scan(book, line.payload) and not self._scan(book, _compact(line.payload)):
             self._dead_letter(body, start, end, "malformed snapshot")
             return
         levels, m = self._scratch(book), book.meta
@@ -280,6 +310,7 @@ class DepthKernel:
         m[b.RECEIVED] = recv_ns
         if m[b.SECOND] < 0 and self._clock[0] > 0:
             m[b.SECOND] = self._clock[0] // 1000
+        m[b.HEARD] = m[b.SECOND]
         counted = m[[b.N_DEPTH, b.N_LATE]]
         self._on_lines_at(book, book.stop_waiting(), start)
         m[[b.N_DEPTH, b.N_LATE]] = counted
@@ -290,7 +321,7 @@ class DepthKernel:
         time_ns = int(self._clock[0]) * 1_000_000 or line.recv_ns
         try:
             if line.origin == record.INSTRUMENT:
-                self._set_instrument(book, msgspec.json.decode(line.payload, type=Instrument), line.recv_ns)
+                self._set_instrument(book, _instrument(line.payload), line.recv_ns)
             elif line.origin == record.BOOK:
                 self._on_snapshot(book, body, start, end)
             elif line.origin == record.RESET:
@@ -298,17 +329,15 @@ class DepthKernel:
                     book, time_ns, msgspec.json.decode(line.payload, type=_Reset).reason, line.recv_ns
                 )
             elif line.origin == record.CLOCK:
-                self._on_clock(
-                    msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000, line.recv_ns
-                )
+                event_ms = msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000
+                if event_ms > line.recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
+                    self._dead_letter(body, start, end, _BAD_REASONS[b.BAD_TIME])
+                elif event_ms > self._clock[0]:
+                    self._clock[:] = event_ms, line.recv_ns
             else:
                 self._dead_letter(body, start, end, "unknown control line")
-        except msgspec.DecodeError:
+        except _MALFORMED:
             self._dead_letter(body, start, end, "malformed control line")
-
-    def _on_clock(self, event_ms: int, recv_ns: int) -> None:
-        if self._clock[0] < event_ms <= recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
-            self._clock[:] = event_ms, recv_ns
 
     def _gap(self, book: OrderBook, line: bytes) -> None:
         """The message does not follow. What was held is void; the message waits for the next snapshot."""
@@ -360,7 +389,8 @@ class DepthKernel:
             self._set_instrument(book, self._infer(book), recv_ns)
         instrument = self._instruments[book.key]
         if book.bin_step is None and len(levels[0]):
-            book.bin_step = instrument.bin_step or bin_step(book.price(_mid_tick(levels)), instrument.tick)
+            mid = book.price(max(_mid_tick(levels), 1))
+            book.bin_step = instrument.bin_step or bin_step(mid, instrument.tick)
             self._set_instrument(book, instrument, recv_ns)
 
     def _infer(self, book: OrderBook) -> Instrument:
@@ -378,8 +408,9 @@ class DepthKernel:
         if instrument.bin_step is not None and book.bin_step is None:
             book.bin_step = instrument.bin_step
         decimals = (max(-_exponent(instrument.tick), 0), max(-_exponent(instrument.lot), 0))
-        if not instrument.inferred and not book.live:
+        if not book.live:
             book.rescale(*decimals)
+            book.settle()
         width = float(book.bin_step) if book.bin_step is not None else float("nan")
         self._add(
             "instruments", self._market.name, instrument.symbol, instrument.instrument, float(instrument.tick),
@@ -404,15 +435,19 @@ class DepthKernel:
         rollups = self._rollups.get(book.key)
         if rollups is None:
             rollups = self._rollups[book.key] = tuple(Rollup(interval_s) for interval_s in TABLES)
+        if book.complete and book.bin_step is None:
+            self._describe(book, book.levels(), version)
+            book.recentre()
         column = Column(book) if book.complete else None
-        for second in range(begin, min(until, begin + SILENCE_S_MAX)):
+        silent = min(until, max(begin, int(m[b.HEARD]) + SILENCE_S_MAX))
+        for second in range(begin, silent):
             if column is not None:
                 for rollup in rollups:
                     rollup.add(column, int(m[b.OFI]), int(m[b.UPDATES]))
             m[[b.OFI, b.UPDATES]] = 0
             self._end(book, rollups, second, second + 1, version)
-        if until > begin + SILENCE_S_MAX:
-            self._end(book, rollups, begin + SILENCE_S_MAX - 1, until, version)
+        if until > silent:
+            self._end(book, rollups, silent - 1, until, version)
 
     def _end(
         self, book: OrderBook, rollups: tuple[Rollup, ...], second: int, until: int, version: int
@@ -427,12 +462,12 @@ class DepthKernel:
                     self._row_second = second
                 self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
 
-    def _close_silent(self, until: int) -> None:
-        for book in self._books.values():
-            if book.live and book.meta[b.SECOND] < 0:
-                book.meta[b.SECOND] = until
-            elif 0 <= book.meta[b.SECOND] < until:
-                self._close(book, until, int(self._clock[1]))
+    def _close_silent(self, book: OrderBook) -> None:
+        """End the seconds that the clock has passed by the grace."""
+        if book.live and book.meta[b.SECOND] < 0 < self._clock[0]:
+            book.meta[[b.SECOND, b.HEARD]] = self._clock[0] // 1000
+        elif 0 <= book.meta[b.SECOND] < self._silent_until:
+            self._close(book, self._silent_until, int(self._clock[1]))
 
     # Rows.
 
@@ -516,7 +551,34 @@ class DepthKernel:
 
 
 def _line(body: bytes, start: int) -> Line:
-    return next(record.decode_lines(body, start))
+    line = next(record.decode_lines(body, start))
+    if not 0 <= line.recv_ns < 1 << 63:
+        raise record.LineError(f"expected a receive time in ns, found {line.recv_ns}")
+    return line
+
+
+def _instrument(payload: bytes) -> Instrument:
+    """Raises msgspec.ValidationError also for what no book can have."""
+    found = msgspec.json.decode(payload, type=Instrument)
+    units = (
+        found.tick,
+        found.lot,
+        found.contract_size,
+        *([] if found.bin_step is None else [found.bin_step]),
+    )
+    if not all(unit.is_finite() and unit > 0 and _exponent(unit) >= -DECIMALS_MAX for unit in units):
+        raise msgspec.ValidationError(f"expected tick, lot, size and bin above zero, found {found}")
+    if found.bin_step is not None and found.bin_step % found.tick:
+        raise msgspec.ValidationError(f"expected a bin of whole ticks, found {found}")
+    return found
+
+
+def _compact(payload: bytes) -> bytes:
+    """The payload without white space; as it is if it is not JSON."""
+    try:
+        return msgspec.json.format(payload, indent=-1)
+    except _MALFORMED:
+        return payload
 
 
 def _standing(book: OrderBook) -> dict[str, Any]:
@@ -543,9 +605,9 @@ def _covered(book: OrderBook, line: Line, levels: _Levels) -> tuple[int, int]:
         )
     limit = _LIMIT.search(line.origin)
     most = int(limit[1]) if limit else 0
-    # A side with no level, from a venue that did not say how many it would send, tells nothing: NO_ASK, 0.
-    lowest_bid = ALL_BIDS if len(bids) < most else int(bids.min()) if len(bids) else b.NO_ASK
-    highest_ask = ALL_ASKS if len(asks) < most else int(asks.max()) if len(asks) else 0
+    # A side with no level, from a venue that did not say how many it would send, tells nothing.
+    lowest_bid = ALL_BIDS if len(bids) < most else int(bids.min()) if len(bids) else NO_BIDS
+    highest_ask = ALL_ASKS if len(asks) < most else int(asks.max()) if len(asks) else NO_ASKS
     return lowest_bid, highest_ask
 
 

@@ -23,6 +23,7 @@ FAR_MIN = 1 << 10
 WAITING_BYTES_MAX = 16 << 20
 TICK_MAX = 1 << 48  # keeps mid * bps within int64
 ALL_BIDS, ALL_ASKS = 0, b.NO_ASK
+NO_BIDS, NO_ASKS = b.NO_ASK, 0
 
 
 class OverflowedError(ValueError):
@@ -112,6 +113,17 @@ class OrderBook:
         m[[b.LIVE, b.SEEDED]] = 1
         m[[b.CROSSED_NOW, b.OFI, b.UPDATES]] = 0
         m[b.LAST_ID] = update_id
+        self.settle()
+
+    def settle(self) -> None:
+        """Keep the decimals: a book, its roll-ups or its instrument have had them."""
+        m = self.meta
+        m[b.SETTLED_PRICE_DECIMALS], m[b.SETTLED_SIZE_DECIMALS] = m[b.PRICE_DECIMALS], m[b.SIZE_DECIMALS]
+
+    def unsettle(self) -> None:
+        """Forget the decimals that only messages waiting for a snapshot have needed: they may be garbage."""
+        m = self.meta
+        m[b.PRICE_DECIMALS], m[b.SIZE_DECIMALS] = m[b.SETTLED_PRICE_DECIMALS], m[b.SETTLED_SIZE_DECIMALS]
 
     def add(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:
         """Set further levels of a live book: those that a fuller snapshot at the same update id knows."""
@@ -160,11 +172,12 @@ class OrderBook:
         m[b.PRICE_DECIMALS] = max(price_decimals, int(m[b.PRICE_DECIMALS]))
         m[b.SIZE_DECIMALS] = max(size_decimals, int(m[b.SIZE_DECIMALS]))
         m[b.OFI] *= size_factor
-        if self.covered[0] != ALL_BIDS:
+        if self.covered[0] not in (ALL_BIDS, NO_BIDS):
             self.covered[0] *= price_factor
         if self.covered[1] != ALL_ASKS:
             self.covered[1] *= price_factor
         if self.live:
+            self.settle()
             self._rebuild(ticks * price_factor, lots * size_factor, sides)
 
     def _rebuild(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:

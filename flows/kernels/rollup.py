@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kernels import book as b
-from flows.kernels.order_book import ALL_ASKS, BAND_BPS, COLUMN_BINS, OrderBook
+from flows.kernels.order_book import ALL_ASKS, BAND_BPS, COLUMN_BINS, NO_BIDS, OrderBook
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}  # by seconds
 BANDS = [int(bps) for bps in BAND_BPS]
@@ -59,7 +59,17 @@ class Column:
         self.bins = np.empty((2, COLUMN_BINS), np.int64)
         self.bands = np.empty((2, len(BANDS)), np.int64)
         self.first = int(
-            b.column(book.window, m, book.bin_ticks(), book.covered, self.bins, self.bands, BAND_BPS)
+            b.column(
+                book.window,
+                book.far_key,
+                book.far_lots,
+                m,
+                book.bin_ticks(),
+                book.covered,
+                self.bins,
+                self.bands,
+                BAND_BPS,
+            )
         )
         self.bid, self.ask = int(m[b.BEST_BID]), int(m[b.BEST_ASK])
         base, width = int(m[b.BASE]), int(m[b.WIDTH])
@@ -69,7 +79,7 @@ class Column:
         self.received_ns = int(m[b.RECEIVED])
         low, high = (int(tick) for tick in book.covered)
         self.covered = (
-            low / 10**self.price_decimals,
+            math.inf if low == NO_BIDS else low / 10**self.price_decimals,
             math.inf if high == ALL_ASKS else high / 10**self.price_decimals,
         )
 

@@ -25,7 +25,7 @@ _FRAMES = (
 def drop_stale() -> None:
     """Remove compiled code older than the rule it has inside."""
     rule = Path(book_sync.__file__).stat().st_mtime
-    folder = Path(book.run.stats.cache_path)
+    folder = Path(str(book.run.stats.cache_path))
     for cached in folder.glob("book.*.nb*"):
         if cached.stat().st_mtime < rule:
             cached.unlink()

@@ -6,11 +6,13 @@ partitions, each with a recovery directory of its own.
 
 import contextlib
 import fcntl
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.run import cli_main
 
@@ -35,9 +37,13 @@ def run(flow: Dataflow, recovery: Path, epoch_s: float = EPOCH_S) -> None:
     with _owned(recovery):
         if not any(recovery.glob("part-*.sqlite3")):
             init_db_dir(recovery, 1)
-        cli_main(
-            flow, epoch_interval=timedelta(seconds=epoch_s), recovery_config=RecoveryConfig(str(recovery))
-        )
+        # An error in a step reaches us as an exception; Rust's own view of the stack beneath it helps nobody.
+        os.environ.setdefault("RUST_BACKTRACE", "0")
+        config = RecoveryConfig(str(recovery))
+        try:
+            cli_main(flow, epoch_interval=timedelta(seconds=epoch_s), recovery_config=config)
+        except BytewaxRuntimeError as error:
+            raise _cause(error) from error
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -87,13 +87,17 @@ class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
         self._reader.close()
 
 
+class ShareError(ValueError):
+    """Not a share of the partitions."""
+
+
 def share_of(parts: Sequence[tuple[str, int]], share: str) -> list[tuple[str, int]]:
     """The partitions of share `i/n` (i from 1): every n-th, so that each topic spreads over the shares.
 
     Raises:
-        ValueError: the share is not of that form.
+        ShareError: the share is not of that form.
     """
     index, _, count = share.partition("/")
     if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise ValueError(f"expected a share as i/n with 1 <= i <= n, such as 1/4, found {share!r}")
+        raise ShareError(f"expected a share as i/n with 1 <= i <= n, such as 1/4, found {share!r}")
     return list(parts)[int(index) - 1 :: int(count)]
