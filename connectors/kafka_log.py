@@ -45,6 +45,7 @@ _GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 # What librdkafka retries by itself: a reader follows again once the broker is back.
 _PASSING = (
     KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._NOENT,  # no leader known
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
     KafkaError._TRANSPORT,

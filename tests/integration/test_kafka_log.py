@@ -32,7 +32,7 @@ def topic() -> str:
     return f"raw.kafka-{next(COUNTER)}"
 
 
-@pytest.mark.parametrize("pause_s", [0.0, 0.3])
+@pytest.mark.parametrize("pause_s", [0.0, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_a_broker_killed_during_writes_loses_and_repeats_nothing(
     kafka_broker: Broker, log: KafkaLog, topic: str, pause_s: float
 ) -> None:
