@@ -137,18 +137,19 @@ class DepthKernel:
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
+        books, clock = self._books, self._clock
         for key, offset, body in records:
-            book = self._books.get(key)
+            book = books.get(key)
             if book is None:
-                book = self._books[key] = OrderBook(key, int(self._market.wire.rule))
+                book = books[key] = OrderBook(key, int(self._market.wire.rule))
             self._offset = offset
             self._on_lines(book, body)
-            until = (int(self._clock[0]) - GRACE_MS) // 1000
+            until = (clock.item(0) - GRACE_MS) // 1000
             if until > self._silent_until:
                 self._silent_until = until
-                for each in self._books.values():
+                for each in books.values():
                     self._close_silent(each)
-            else:
+            elif book.meta.item(b.SECOND) < until:
                 self._close_silent(book)
         return self._take() if self._complete() else []
 
