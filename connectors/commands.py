@@ -50,7 +50,7 @@ class Span(click.ParamType[float]):
 @click.option("--key", "keys", multiple=True, help="Only this key (symbol); may be given more than once.")
 @click.option("--follow", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option("--for", "span_s", type=Span(), help="Follow for so long: 60s, 5m, 2h.")
-def record(  # noqa: PLR0913, PLR0917 - one argument an option
+def record(
     url: str | None,
     data_dir: Path | None,
     topic: str,
@@ -64,7 +64,7 @@ def record(  # noqa: PLR0913, PLR0917 - one argument an option
     \b
     isotherm record --data-dir D --topic raw.binance_futures -o btc.zst --key BTCUSDT
     isotherm record --log kafka:localhost:9092 --topic raw.binance_spot -o spot.zst --for 5m
-    """  # noqa: D301 - click wants a true \b
+    """
     if (url is None) == (data_dir is None):
         raise Failure("expected either --log or --data-dir")
     if follow or span_s is not None:

@@ -343,10 +343,11 @@ class KafkaReader:
         for message in messages:
             error = message.error()
             if error is None:
-                key, body = message.key() or b"", message.value() or b""
-                records.append(Record(key, message.offset(), body))
+                key, body, offset = message.key() or b"", message.value() or b"", message.offset()
+                assert offset is not None  # of a message that a broker gave
+                records.append(Record(key, offset, body))
                 size += len(key) + len(body)
-                self.offset = message.offset() + 1
+                self.offset = offset + 1
             elif error.code() not in _PASSING:
                 self._failed = self._failure(error)
                 break

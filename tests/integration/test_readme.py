@@ -28,7 +28,8 @@ def run(line: str, folder: Path, replaced: dict[str, str], extra: list[str] | No
     if words[1] == "flow":
         words.append("--until-end")
     done = subprocess.run(
-        [sys.executable, "-m", "isotherm", *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+        [sys.executable, "-m", "isotherm", *words[1:]],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(x.split("=", 1) for x in extra or []),
     )  # fmt: skip
     assert done.returncode == 0, f"{line}\n{done.stderr}"
