@@ -66,12 +66,22 @@ def test_a_decimal_is_exact_or_refused(text: str, decimals: int, room: int, beyo
     else:
         assert value == -2
         assert not short or exact.scaleb(decimals) > (1 << 62) - 10**decimals or digits_held > b.DIGITS_MAX
-    if short and len(fraction) <= decimals and exact.scaleb(decimals) < 1 << 61 and exact.scaleb(decimals) < 10**18:
+    if (
+        short
+        and len(fraction) <= decimals
+        and exact.scaleb(decimals) < 1 << 61
+        and exact.scaleb(decimals) < 10**18
+    ):
         assert value >= 0
 
 
 @QUICK
-@given(st.text('0123456789.",-e+ x', max_size=24), st.integers(0, 18), st.integers(0, 24), st.sampled_from(b'0".'))
+@given(
+    st.text('0123456789.",-e+ x', max_size=24),
+    st.integers(0, 18),
+    st.integers(0, 24),
+    st.sampled_from(b'0".'),
+)
 def test_what_is_no_decimal_is_refused(text: str, decimals: int, room: int, beyond: int) -> None:
     found = re.match(r'[0-9]+(\.[0-9]+)?(?=")', text)
     value, position, _ = read(text, decimals, room, beyond)
@@ -114,7 +124,10 @@ levels = st.lists(st.tuples(price_texts, size_texts).map(list), max_size=8)
 plain = st.text("abcdefXYZ :,{}[]0123456789.", max_size=12)
 unknown_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**6), 10**20) | st.floats(0, 1e6) | plain,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x", "yy", "event"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["x", "yy", "event"]), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 ids = st.integers(0, 10**18)
@@ -128,7 +141,9 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
             fields[name] = draw(ids)
     if draw(st.booleans()):
         fields["E"] = draw(st.integers(1, 10**14 - 1))
-    for name in draw(st.lists(st.sampled_from(["T", "st", "ps", "bidsX", "lastTrade", "E2", "S"]), unique=True)):
+    for name in draw(
+        st.lists(st.sampled_from(["T", "st", "ps", "bidsX", "lastTrade", "E2", "S"]), unique=True)
+    ):
         fields[name] = draw(unknown_values)
     message = {name: fields[name] for name in draw(st.permutations(sorted(fields)))}
     return {"stream": "btcusdt@depth", "data": message} if draw(st.booleans()) else message
@@ -202,7 +217,12 @@ def counted(of: Market, payload: bytes) -> str:
     return "snapshot"
 
 
-NAMES = {Route.DEPTH: "depth_messages", Route.TRADE: "trades", Route.OTHER: "other", Route.SNAPSHOT: "snapshot"}
+NAMES = {
+    Route.DEPTH: "depth_messages",
+    Route.TRADE: "trades",
+    Route.OTHER: "other",
+    Route.SNAPSHOT: "snapshot",
+}
 BODY = b'"E":1,"U":1,"u":1,"pu":1,"b":[],"a":[]}'
 
 
@@ -238,12 +258,20 @@ near = st.integers(-1, 12)
 
 @QUICK
 @given(st.sampled_from([0, 1]), st.booleans(), st.tuples(near, near, near, near))
-def test_compiled_verdict_is_the_python_one(rule: int, seeded: bool, numbers: tuple[int, int, int, int]) -> None:
+def test_compiled_verdict_is_the_python_one(
+    rule: int, seeded: bool, numbers: tuple[int, int, int, int]
+) -> None:
     assert compiled_verdict(rule, seeded, *numbers) == book_sync.verdict(rule, seeded, *numbers)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from([SPOT, FUTURES]), st.booleans(), st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+@given(
+    st.sampled_from([SPOT, FUTURES]),
+    st.booleans(),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
 def test_the_kernel_follows_the_rule(name: str, seeded: bool, first: int, last: int, previous: int) -> None:
     """Through `run`, whose cached code may hold an older rule."""
     lines = [snapshot(0, 9 - (not seeded), [("1", "1")], [("2", "1")])]
@@ -264,7 +292,10 @@ def test_the_kernel_follows_the_rule(name: str, seeded: bool, first: int, last: 
 
 
 @QUICK
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1), st.integers(0, 3)), max_size=200), st.integers(1, 1 << 50))
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 1), st.integers(0, 3)), max_size=200),
+    st.integers(1, 1 << 50),
+)
 def test_far_levels_are_a_dict(changes: list[tuple[int, int, int]], stride: int) -> None:
     far_key, far_lots = np.full(256, b.FAR_EMPTY, np.int64), np.zeros(256, np.int64)
     meta = np.zeros(b.META, np.int64)
@@ -278,14 +309,17 @@ def test_far_levels_are_a_dict(changes: list[tuple[int, int, int]], stride: int)
             expected.pop((tick, side), None)
         assert meta[b.FAR_COUNT] == len(expected)
     held = far_key != b.FAR_EMPTY
-    found = zip((far_key[held] >> 1).tolist(), (far_key[held] & 1).tolist(), far_lots[held].tolist(), strict=True)
+    found = zip(
+        (far_key[held] >> 1).tolist(), (far_key[held] & 1).tolist(), far_lots[held].tolist(), strict=True
+    )
     assert {(tick, side): lots for tick, side, lots in found} == expected
 
 
 near_ticks = st.integers(90_000, 110_000)
 far_ticks = st.integers(1, 10**9)
 changes = st.lists(
-    st.lists(st.tuples(near_ticks | far_ticks, st.integers(0, 1), st.integers(0, 5)), max_size=12), max_size=12
+    st.lists(st.tuples(near_ticks | far_ticks, st.integers(0, 1), st.integers(0, 5)), max_size=12),
+    max_size=12,
 )
 
 
