@@ -121,7 +121,7 @@ class DepthKernel:
     def __init__(self, market: Market, partition: int) -> None:
         self._market = market
         self._partition = partition
-        self._wire = _wire_arrays(market)
+        self._wire = wire_array(market)
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
@@ -137,18 +137,19 @@ class DepthKernel:
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
+        books, clock = self._books, self._clock
         for key, offset, body in records:
-            book = self._books.get(key)
+            book = books.get(key)
             if book is None:
-                book = self._books[key] = OrderBook(key, int(self._market.wire.rule))
+                book = books[key] = OrderBook(key, int(self._market.wire.rule))
             self._offset = offset
             self._on_lines(book, body)
-            until = (int(self._clock[0]) - GRACE_MS) // 1000
+            until = (clock.item(0) - GRACE_MS) // 1000
             if until > self._silent_until:
                 self._silent_until = until
-                for each in self._books.values():
+                for each in books.values():
                     self._close_silent(each)
-            else:
+            elif book.meta.item(b.SECOND) < until:
                 self._close_silent(book)
         return self._take() if self._complete() else []
 
@@ -291,7 +292,7 @@ class DepthKernel:
         buf, m = np.frombuffer(payload, np.uint8), book.meta
         m[b.RECV] = 0
         while True:
-            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire[0], self._wire[1])
+            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire)
             if code != b.FINER:
                 return bool(code == 0)
             try:
@@ -630,15 +631,14 @@ def _exponent(value: Decimal) -> int:
     return exponent
 
 
-def _wire_arrays(market: Market) -> tuple[Int64s, ...]:
-    """A market's wire tables as the kernel reads them: names by their first 8 bytes, and what they mean."""
-    wire = market.wire
-    return (*_table(wire.roles), *_table(wire.routes), *_table(wire.untagged))
-
-
-def _table(names: Mapping[str, int]) -> tuple[Int64s, Int64s]:
-    packed = [int.from_bytes(name.encode()[:8], "little") for name in names]
-    return np.array(packed, np.int64), np.array([int(x) for x in names.values()], np.int64)
+def wire_array(market: Market) -> Int64s:
+    """A market's wire as `book.run` reads it: three lengths, then names by their first 8 bytes and what they mean."""
+    tables: tuple[Mapping[str, int], ...] = (market.wire.roles, market.wire.routes, market.wire.untagged)
+    packed = [len(table) for table in tables]
+    for table in tables:
+        packed += [int.from_bytes(name.encode()[:8], "little") for name in table]
+        packed += [int(meaning) for meaning in table.values()]
+    return np.array(packed, np.int64)
 
 
 def _packed(row: tuple[Any, ...]) -> list[Any]:
