@@ -15,7 +15,7 @@ from connectors import book_sync
 from connectors.record import Record
 from connectors.venue import Market, Role, Route, market
 from flows.kernels import book as b
-from flows.kernels.depth import DepthKernel, _wire_arrays
+from flows.kernels.depth import DepthKernel, wire_array
 from flows.kernels.order_book import FAR_MIN, OrderBook
 from tests.flows.kernels.feed import FUTURES, KEY, SPOT, depth, line, snapshot
 
@@ -26,8 +26,8 @@ QUICK = settings(max_examples=300, deadline=None)
 
 
 @nb.njit
-def decimal(buf: Any, p: int, end: int, decimals: int) -> Any:
-    return b._decimal(buf, p, end, decimals)
+def pairs(buf: Any, end: int, meta: Any, ticks: Any, lots: Any) -> Any:
+    return b._pairs(buf, 0, end, meta, ticks, lots, 0)
 
 
 @nb.njit
@@ -35,15 +35,31 @@ def value8(word: Any) -> Any:
     return b._value8(word)
 
 
-def read(text: str, decimals: int, room: int, beyond: int) -> tuple[int, int, int]:
-    """What `_decimal` makes of `text` when the line ends `room` bytes after it and `beyond` fills the buffer."""
-    body = text.encode() + b"}" * room
-    buf = np.frombuffer(body + bytes([beyond]) * 24, np.uint8)
-    value, position, need = decimal(buf, 0, len(body), decimals)
-    slow = b._decimal_slow(buf, 0, len(body), decimals)
-    assert (value, position, need) == slow or (value < 0 and value == slow[0] and need == slow[2])
-    assert 0 <= position <= len(body)
-    return int(value), int(position), int(need)
+def read(text: str, decimals: int, room: int, beyond: int) -> tuple[int, int]:
+    """What the kernel makes of `text` as a price and as a size: value and decimals needed.
+
+    The message ends `room` bytes after the level, and the buffer goes on with `beyond`. -1: not a decimal,
+    -2: too large, -3: finer than `decimals`.
+    """
+    results = []
+    for body in (f'[["{text}","0"]]', f'[["0","{text}"]]'):
+        payload = body.encode() + b"}" * room
+        buf = np.frombuffer(payload + bytes([beyond]) * 64, np.uint8)
+        meta = np.zeros(b.META, np.int64)
+        meta[b.PRICE_DECIMALS] = meta[b.SIZE_DECIMALS] = decimals
+        ticks, lots = np.zeros(2, np.int64), np.zeros(2, np.int64)
+        position, count = pairs(buf, len(payload), meta, ticks, lots)
+        assert 0 <= position <= len(payload)
+        if count == 1:
+            assert position == len(body)
+            results.append((int(ticks[0] + lots[0]), 0))
+        elif count == -2:
+            results.append((-3, int(meta[b.NEED_PRICE_DECIMALS] + meta[b.NEED_SIZE_DECIMALS])))
+        else:
+            results.append((-2 if meta[b.REASON] == b.BAD_SIZE else -1, 0))
+    price, size = results
+    assert price == size or {price[0], size[0]} == {-1, -2} or (size[0] == -2 and price[0] > b.LOTS_MAX)
+    return price
 
 
 digits = st.text("0123456789", min_size=1, max_size=25) | st.from_regex(r"[0-9]{0,9}0{1,10}", fullmatch=True)
@@ -51,15 +67,15 @@ numbers = digits | st.tuples(digits, digits).map(".".join)
 
 
 @QUICK
-@given(numbers, st.integers(0, 18), st.integers(0, 24), st.sampled_from(b'0",9x'))
+@given(numbers, st.integers(0, 18), st.integers(0, 64), st.sampled_from(b'0",9x'))
 def test_a_decimal_is_exact_or_refused(text: str, decimals: int, room: int, beyond: int) -> None:
-    value, position, need = read(text + '"', decimals, room, beyond)
+    value, need = read(text, decimals, room, beyond)
     exact = Decimal(text)
     fraction = text.partition(".")[2].rstrip("0")
     short = len(text.replace(".", "")) <= b.DIGITS_MAX
     digits_held = len(text.partition(".")[0]) + decimals
     if value >= 0:
-        assert (Decimal(value).scaleb(-decimals), position) == (exact, len(text))
+        assert Decimal(value).scaleb(-decimals) == exact
         assert value <= 1 << 62
     elif value == -3:
         assert need == len(fraction) > decimals
@@ -83,12 +99,11 @@ def test_a_decimal_is_exact_or_refused(text: str, decimals: int, room: int, beyo
     st.sampled_from(b'0".'),
 )
 def test_what_is_no_decimal_is_refused(text: str, decimals: int, room: int, beyond: int) -> None:
-    found = re.match(r'[0-9]+(\.[0-9]+)?(?=")', text)
-    value, position, _ = read(text, decimals, room, beyond)
-    if found is None:
+    value, _ = read(text, decimals, room, beyond)
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
         assert value < 0
     elif value >= 0:
-        assert (Decimal(value).scaleb(-decimals), position) == (Decimal(found[0]), found.end())
+        assert Decimal(value).scaleb(-decimals) == Decimal(text)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +113,13 @@ def test_what_is_no_decimal_is_refused(text: str, decimals: int, room: int, beyo
         ("58710.20", 1, 587102, 0), ("1.25", 1, -3, 2), ("12", 3, 12000, 0), ("0", 0, 0, 0), ("1.0", 0, 1, 0),
         ("1.", 1, -1, 0), (".5", 1, -1, 0), ("1.5.5", 1, -1, 0), ("-1", 1, -1, 0), ("", 1, -1, 0),
         ("123456789012345678", 0, 123456789012345678, 0), ("1234567890123456789", 0, -2, 0),
-        ("123456789012345678.5", 1, -2, 0), ("99999999", 11, -2, 0),
+        ("123456789012345678.5", 1, -2, 0), ("99999999", 11, -2, 0), ("1234567.12345678", 8, 123456712345678, 0),
+        ("12345678.12345678", 8, 1234567812345678, 0), ("1.123456789", 9, 1123456789, 0),
     ],
 )  # fmt: skip
 def test_decimals_by_hand(text: str, decimals: int, value: int, need: int) -> None:
-    for room in (0, 4, 30):
-        found, _, needed = read(text + '"', decimals, room, ord("0"))
-        assert (found, needed) == (value, need)
+    for room in (0, 4, 30, 64):
+        assert read(text, decimals, room, ord("0")) == (value, need)
 
 
 @QUICK
@@ -117,7 +132,7 @@ def test_eight_digits_make_a_number(value: int) -> None:
 # Messages.
 
 SCRATCH = 64
-ROLES = _wire_arrays(market(FUTURES))[:2]
+WIRE = wire_array(market(FUTURES))
 price_texts = st.decimals("0.01", "99999", places=2).map(str)
 size_texts = st.decimals("0", "1000", places=3).map(str)
 levels = st.lists(st.tuples(price_texts, size_texts).map(list), max_size=8)
@@ -153,7 +168,7 @@ def scan(payload: bytes) -> tuple[int, np.ndarray, list[list[tuple[int, int]]]]:
     meta = np.zeros(b.META, np.int64)
     meta[b.PRICE_DECIMALS], meta[b.SIZE_DECIMALS] = 2, 3
     ticks, lots = np.zeros(SCRATCH, np.int64), np.zeros(SCRATCH, np.int64)
-    code = b.scan(np.frombuffer(payload, np.uint8), 0, len(payload), meta, ticks, lots, *ROLES)
+    code = b.scan(np.frombuffer(payload, np.uint8), 0, len(payload), meta, ticks, lots, WIRE)
     sides = [slice(meta[b.BIDS_AT], meta[b.BIDS_END]), slice(meta[b.ASKS_AT], meta[b.ASKS_END])]
     found = [list(zip(ticks[side].tolist(), lots[side].tolist(), strict=True)) for side in sides]
     return int(code), meta, found
@@ -185,7 +200,7 @@ def test_scan_of_a_message_cut_short_stays_inside_it(message: dict[str, Any], da
         meta = np.zeros(b.META, np.int64)
         meta[b.PRICE_DECIMALS], meta[b.SIZE_DECIMALS] = 2, 3
         ticks, lots = np.zeros(SCRATCH, np.int64), np.zeros(SCRATCH, np.int64)
-        code = b.scan(buf, 0, end, meta, ticks, lots, *ROLES)
+        code = b.scan(buf, 0, end, meta, ticks, lots, WIRE)
         results.append((code, meta.tolist(), ticks.tolist(), lots.tolist()))
     assert results[0] == results[1] == results[2]
 
