@@ -433,10 +433,7 @@ def _kind(buf, p, end, wire):
     name, q = _name(buf, p + 2, end)
     role = _look_up(names, roles, name)
     if role != _ROUTE:
-        kind = _look_up(untagged, untagged_kinds, name)
-        if kind >= 0:
-            return kind
-        # A key order we have not seen: look further for a ROUTE key.
+        first = name
         while q < end and role != _ROUTE:
             q += 1
             while q < end and buf[q] != _QUOTE:
@@ -444,7 +441,8 @@ def _kind(buf, p, end, wire):
             name, q = _name(buf, q + 1, end)
             role = _look_up(names, roles, name) if q + 1 < end and buf[q + 1] == _COLON else np.int64(-1)
         if role != _ROUTE:
-            return np.int64(_UNKNOWN)
+            kind = _look_up(untagged, untagged_kinds, first)
+            return kind if kind >= 0 else np.int64(_UNKNOWN)
     if q + 2 < end and buf[q + 1] == _COLON and buf[q + 2] == _QUOTE:
         channel, q = _channel(buf, q + 3, end)
         kind = _look_up(channels, kinds, channel)

@@ -42,6 +42,7 @@ def warm() -> None:
     for warmed in books.values():
         warmed.grow_far(1)
         warmed.recentre()
+        book.count_jump(warmed.window, warmed.meta)
     assert np.any([warmed.live for warmed in books.values()])
 
 
