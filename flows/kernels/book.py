@@ -34,6 +34,7 @@ FINER = 9  # a price or size has more decimals than the book's ticks and lots
 CROSSED = 10  # applied, and the book is crossed since
 UNKNOWN = 11  # a well-formed line of no known kind
 TORN = 12  # not a line: the rest of the record is lost
+PASSED = 13  # all lines are done, and time has passed that silent books may have to be told of
 
 # Why a line is BAD.
 BAD_FRAME = 1  # not an object, or cut short
@@ -93,6 +94,7 @@ META = 44
 
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
+GRACE_MS = 250  # see `flows.kernels.depth`
 DIGITS_MAX = 18
 LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
@@ -688,12 +690,23 @@ def _header(buf, p, end):
     return origin, payload, line_end
 
 
+@_inline
+def _has_passed(meta, clock):
+    """Whether the clock has ended a second of silent books, or of this one, or this one has no second yet."""
+    if (clock[0] - GRACE_MS) // 1000 > clock[2]:
+        return True
+    if meta[SECOND] < 0:
+        return meta[LIVE] == 1 and clock[0] > 0
+    return meta[SECOND] < clock[2]
+
+
 @_compile
 def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
     """Go over the lines of buf from pos on.
 
-    Returns (code, start of the line concerned, position after it). `clock` is int64[2], shared by the books of
-    a partition: the latest event time (ms) and the receive time (ns) of the line that brought it.
+    Returns (code, start of the line concerned, position after it). `clock` is int64[3], shared by the books of
+    a partition: the latest event time (ms), the receive time (ns) of the line that brought it, and the second
+    up to which silent books are closed.
     """
     names, roles, channels, kinds, untagged, untagged_kinds = wire
     end = buf.shape[0]
@@ -775,6 +788,8 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         code = _update(window, far_key, far_lots, meta, ticks, lots)
         if code != END:
             return code, start, pos
+    if _has_passed(meta, clock):
+        return PASSED, pos, pos
     return END, pos, pos
 
 

@@ -5,7 +5,7 @@ What the rows mean. A *book message* is a diff of the venue; its time is the ven
 Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
 It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
 silent, when the partition's clock (the latest event time of its book messages and `!clock` lines) has passed
-s + 1 by GRACE_MS; a message that comes later still is applied and counted as late. A silent second of a live
+s + 1 by GRACE_MS (`flows.kernels.book`); a message that comes later still is applied and counted as late. A silent second of a live
 book repeats it.
 
 There is no row for a second at whose end the book is not live, is crossed (best bid >= best ask) or lacks a
@@ -63,12 +63,11 @@ from flows.kernels.order_book import (
 )
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 
-GRACE_MS = 250
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
 DECIMALS_MAX = 12  # of an instrument's units
 PAYLOAD_HEAD_BYTES = 4096
-DUMP_VERSION = 2
+DUMP_VERSION = 3
 
 TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
@@ -125,8 +124,7 @@ class DepthKernel:
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
-        self._clock = np.zeros(2, np.int64)
-        self._silent_until = 0
+        self._clock = np.zeros(3, np.int64)
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._row_second = 0
         self._offset = 0
@@ -142,14 +140,8 @@ class DepthKernel:
             if book is None:
                 book = self._books[key] = OrderBook(key, int(self._market.wire.rule))
             self._offset = offset
-            self._on_lines(book, body)
-            until = (int(self._clock[0]) - GRACE_MS) // 1000
-            if until > self._silent_until:
-                self._silent_until = until
-                for each in self._books.values():
-                    self._close_silent(each)
-            else:
-                self._close_silent(book)
+            if self._on_lines(book, body):
+                self._pass_time(book)
         return self._take() if self._complete() else []
 
     def flush(self) -> list[Block]:
@@ -172,7 +164,8 @@ class DepthKernel:
 
     # Lines.
 
-    def _on_lines(self, book: OrderBook, body: bytes) -> None:
+    def _on_lines(self, book: OrderBook, body: bytes) -> bool:
+        """Take lines of the book's key; whether time may have passed for silent books."""
         buf = np.frombuffer(body, np.uint8)
         run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
         pos = 0
@@ -180,14 +173,15 @@ class DepthKernel:
             code, start, pos = run(
                 buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire
             )
-            if code == b.END:
-                return
+            if code in (b.END, b.PASSED):
+                return bool(code == b.PASSED)
             try:
                 pos = self._on_stop(book, code, body, start, pos)
             except record.LineError:
                 # The compiled scanner looks at a line's head only as far as it needs to.
                 self._dead_letter(body, start, len(body), "torn record")
-                return
+                return True
+        return True
 
     def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
         """Do what `book.run` stopped for; returns where it goes on."""
@@ -333,7 +327,7 @@ class DepthKernel:
                 if event_ms > line.recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
                     self._dead_letter(body, start, end, _BAD_REASONS[b.BAD_TIME])
                 elif event_ms > self._clock[0]:
-                    self._clock[:] = event_ms, line.recv_ns
+                    self._clock[:2] = event_ms, line.recv_ns
             else:
                 self._dead_letter(body, start, end, "unknown control line")
         except _MALFORMED:
@@ -462,12 +456,21 @@ class DepthKernel:
                     self._row_second = second
                 self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
 
+    def _pass_time(self, book: OrderBook) -> None:
+        """End what the clock has passed by the grace: seconds of every book when it reaches a new one."""
+        until = (int(self._clock[0]) - b.GRACE_MS) // 1000
+        if until > self._clock[2]:
+            self._clock[2] = until
+            for each in self._books.values():
+                self._close_silent(each)
+        else:
+            self._close_silent(book)
+
     def _close_silent(self, book: OrderBook) -> None:
-        """End the seconds that the clock has passed by the grace."""
         if book.live and book.meta[b.SECOND] < 0 < self._clock[0]:
             book.meta[[b.SECOND, b.HEARD]] = self._clock[0] // 1000
-        elif 0 <= book.meta[b.SECOND] < self._silent_until:
-            self._close(book, self._silent_until, int(self._clock[1]))
+        elif 0 <= book.meta[b.SECOND] < self._clock[2]:
+            self._close(book, int(self._clock[2]), int(self._clock[1]))
 
     # Rows.
 
@@ -521,7 +524,6 @@ class DepthKernel:
             {
                 "version": DUMP_VERSION,
                 "clock": self._clock.tobytes(),
-                "silent_until": self._silent_until,
                 "row_second": self._row_second,
                 "counts": dict(self.counts),
                 "books": {key: book.dump() for key, book in self._books.items()},
@@ -540,7 +542,7 @@ class DepthKernel:
                 "remove the flow's recovery directory to rebuild from the raw topic"
             )
         self._clock[:] = np.frombuffer(found["clock"], np.int64)
-        self._silent_until, self._row_second = found["silent_until"], found["row_second"]
+        self._row_second = found["row_second"]
         self.counts = Counter(found["counts"])
         self._books = {key: OrderBook.load(key, x) for key, x in found["books"].items()}
         self._instruments = {
