@@ -114,7 +114,7 @@ _POW10 = np.array([10**i for i in range(19)], np.int64)
 _inline = nb.njit(inline="always")
 # Nothing here allocates and the caller holds the arrays: without numba's reference counts, an atomic operation at
 # every use of an array in an inlined function, the whole is a third faster.
-_compile = nb.njit(cache=True, nogil=True, _nrt=False)
+_compile = nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 
 _verdict = nb.njit(inline="always")(_python_verdict)
 _NEXT, _STALE = 0, 1

@@ -5,7 +5,7 @@ What the rows mean. A *book message* is a diff of the venue; its time is the ven
 Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
 It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
 silent, when the partition's clock (the latest event time of its book messages and `!clock` lines) has passed
-s + 1 by GRACE_MS (`flows.kernels.book`); a message that comes later still is applied and counted as late. A silent second of a live
+s + 1 by GRACE_MS; a message that comes later still is applied and counted as late. A silent second of a live
 book repeats it.
 
 There is no row for a second at whose end the book is not live, is crossed (best bid >= best ask) or lacks a
@@ -438,7 +438,7 @@ class DepthKernel:
             if column is not None:
                 for rollup in rollups:
                     rollup.add(column, int(m[b.OFI]), int(m[b.UPDATES]))
-            m[[b.OFI, b.UPDATES]] = 0
+            m[b.OFI] = m[b.UPDATES] = 0
             self._end(book, rollups, second, second + 1, version)
         if until > silent:
             self._end(book, rollups, silent - 1, until, version)
