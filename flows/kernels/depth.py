@@ -173,8 +173,10 @@ class DepthKernel:
             code, start, pos = run(
                 buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire
             )
-            if code in (b.END, b.PASSED):
-                return bool(code == b.PASSED)
+            if code == b.END:
+                return False
+            if code == b.PASSED:
+                return True
             try:
                 pos = self._on_stop(book, code, body, start, pos)
             except record.LineError:
