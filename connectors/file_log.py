@@ -13,19 +13,16 @@ flushed; to outlive a power failure too, open the log with `fsync=True` (some mi
 
 import fcntl
 import os
-import re
 from pathlib import Path
 
 import msgspec
 
 from connectors import segment
 from connectors.file_writer import FileWriter, Tail, locked
-from connectors.log import POLL_BYTES, LogError, OffsetGoneError, Retention
+from connectors.log import POLL_BYTES, LogError, OffsetGoneError, Retention, check_name
 from connectors.record import Record
 
 SEGMENT_BYTES = 64 << 20
-
-_NAME = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,199}")
 
 
 class _Topic(msgspec.Struct, frozen=True):
@@ -46,7 +43,7 @@ class FileLog:
 
     def create(self, topic: str, partitions: int, retention: Retention = Retention()) -> None:
         """Make the topic if it is missing; an existing one stays as it is."""
-        _check_name(topic, "a topic")
+        check_name(topic, "a topic")
         if partitions < 1:
             raise LogError(f"a topic has at least one partition, found {partitions} for {topic!r}")
         folder = self._root / topic
@@ -78,7 +75,7 @@ class FileLog:
         self, topic: str, partition: int, offset: int | None = None, group: str = "isotherm"
     ) -> "FileReader":
         """A reader from `offset` on (None: the oldest kept). Raises LogError if there is no such topic."""
-        _check_name(group, "a group")
+        check_name(group, "a group")
         return FileReader(self._partition(topic, partition), offset, group)
 
     def close(self) -> None:
@@ -91,7 +88,7 @@ class FileLog:
         return [Tail(folder, retention, self._segment_bytes, self._fsync) for folder in folders]
 
     def _topic(self, topic: str) -> _Topic:
-        _check_name(topic, "a topic")
+        check_name(topic, "a topic")
         path = self._root / topic / "topic.json"
         try:
             return msgspec.json.decode(path.read_bytes(), type=_Topic)
@@ -200,13 +197,6 @@ class FileReader:
     def _gone(self) -> OffsetGoneError:
         oldest, end = segment.bases(self._partition)[0], self.end()
         return OffsetGoneError(f"{self._partition} holds offsets {oldest} to {end}, asked for {self.offset}")
-
-
-def _check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise LogError(
-            f"{what} is named by up to 200 of a-z, 0-9, '.', '_' and '-', not '.' first, found {name!r}"
-        )
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ them apart. Offsets are opaque ints that rise within a partition; the one after 
 after reading it.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,8 @@ DEAD_LETTER = "dead_letter"
 FEATURES = "features"
 POLL_BYTES = 1 << 20
 APPEND_BYTES_MAX = LINE_BYTES_MAX + (1 << 18)  # key and body of one record: the largest line and its head
+
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,14 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Release."""
+
+
+def check_name(name: str, what: str) -> None:
+    """Raise LogError unless `name` suits a topic or group on every log."""
+    if not _NAME.fullmatch(name):
+        raise LogError(
+            f"{what} is named by up to 200 of a-z, 0-9, '.', '_' and '-', not '.' first, found {name!r}"
+        )
 
 
 def open_log(url: str) -> Log:

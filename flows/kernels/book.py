@@ -34,7 +34,6 @@ FINER = 9  # a price or size has more decimals than the book's ticks and lots
 CROSSED = 10  # applied, and the book is crossed since
 UNKNOWN = 11  # a well-formed line of no known kind
 TORN = 12  # not a line: the rest of the record is lost
-PASSED = 13  # all lines are done, and time has passed that silent books may have to be told of
 
 # Why a line is BAD.
 BAD_FRAME = 1  # not an object, or cut short
@@ -94,7 +93,6 @@ META = 44
 
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
-GRACE_MS = 250  # see `flows.kernels.depth`
 DIGITS_MAX = 18
 LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
@@ -404,6 +402,19 @@ def _channel(buf, p, end):
 
 
 @_inline
+def _table(wire, i):
+    """Names and values of the i-th table in a market's wire array: roles, channels, kinds of untagged frames.
+
+    The array begins with the three tables' lengths; an argument less costs each call of `run` less.
+    """
+    begin = 3
+    for j in range(i):
+        begin += 2 * wire[j]
+    middle = begin + wire[i]
+    return wire[begin:middle], wire[middle : middle + wire[i]]
+
+
+@_inline
 def _look_up(names, values, name):
     for i in range(names.shape[0]):
         if names[i] == name:
@@ -412,8 +423,11 @@ def _look_up(names, values, name):
 
 
 @_inline
-def _kind(buf, p, end, names, roles, channels, kinds, untagged, untagged_kinds):
+def _kind(buf, p, end, wire):
     """What kind of message the object at p is: by its first ROUTE key, else by its first key."""
+    names, roles = _table(wire, 0)
+    channels, kinds = _table(wire, 1)
+    untagged, untagged_kinds = _table(wire, 2)
     if p + 1 >= end or buf[p + 1] != _QUOTE:
         return np.int64(_UNKNOWN)
     name, q = _name(buf, p + 2, end)
@@ -440,11 +454,12 @@ def _kind(buf, p, end, names, roles, channels, kinds, untagged, untagged_kinds):
 
 
 @_compile
-def scan(buf, p, end, meta, ticks, lots, names, roles):
+def scan(buf, p, end, meta, ticks, lots, wire):
     """Parse the book message in buf[p:end] into scratch and the line's slots of meta: 0, BAD or FINER.
 
     Fields are found by name wherever they stand. Missing ids are -1, a missing event time 0.
     """
+    names, roles = _table(wire, 0)
     meta[EVENT_MS] = 0
     meta[FIRST_ID] = -1
     meta[MESSAGE_ID] = -1
@@ -690,25 +705,13 @@ def _header(buf, p, end):
     return origin, payload, line_end
 
 
-@_inline
-def _has_passed(meta, clock):
-    """Whether the clock has ended a second of silent books, or of this one, or this one has no second yet."""
-    if (clock[0] - GRACE_MS) // 1000 > clock[2]:
-        return True
-    if meta[SECOND] < 0:
-        return meta[LIVE] == 1 and clock[0] > 0
-    return meta[SECOND] < clock[2]
-
-
 @_compile
 def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
     """Go over the lines of buf from pos on.
 
-    Returns (code, start of the line concerned, position after it). `clock` is int64[3], shared by the books of
-    a partition: the latest event time (ms), the receive time (ns) of the line that brought it, and the second
-    up to which silent books are closed.
+    Returns (code, start of the line concerned, position after it). `clock` is int64[2], shared by the books of
+    a partition: the latest event time (ms) and the receive time (ns) of the line that brought it.
     """
-    names, roles, channels, kinds, untagged, untagged_kinds = wire
     end = buf.shape[0]
     while pos < end:
         start = pos
@@ -724,7 +727,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if payload == line_end or buf[payload] != _BRACE or buf[line_end - 1] != _END_BRACE:
             meta[REASON] = BAD_FRAME
             return BAD, start, pos
-        kind = _kind(buf, payload, line_end, names, roles, channels, kinds, untagged, untagged_kinds)
+        kind = _kind(buf, payload, line_end, wire)
         if kind != _DEPTH:
             if kind == _TRADE:
                 meta[N_TRADES] += 1
@@ -736,7 +739,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             else:
                 meta[N_OTHER] += 1
             continue
-        code = scan(buf, payload, line_end, meta, ticks, lots, names, roles)
+        code = scan(buf, payload, line_end, meta, ticks, lots, wire)
         if code != 0:
             return code, start, pos
         if meta[FIRST_ID] < 0:
@@ -788,8 +791,6 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         code = _update(window, far_key, far_lots, meta, ticks, lots)
         if code != END:
             return code, start, pos
-    if _has_passed(meta, clock):
-        return PASSED, pos, pos
     return END, pos, pos
 
 

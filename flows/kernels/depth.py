@@ -63,11 +63,12 @@ from flows.kernels.order_book import (
 )
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 
+GRACE_MS = 250
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
 DECIMALS_MAX = 12  # of an instrument's units
 PAYLOAD_HEAD_BYTES = 4096
-DUMP_VERSION = 3
+DUMP_VERSION = 2
 
 TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
@@ -120,11 +121,12 @@ class DepthKernel:
     def __init__(self, market: Market, partition: int) -> None:
         self._market = market
         self._partition = partition
-        self._wire = _wire_arrays(market)
+        self._wire = wire_array(market)
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
-        self._clock = np.zeros(3, np.int64)
+        self._clock = np.zeros(2, np.int64)
+        self._silent_until = 0
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._row_second = 0
         self._offset = 0
@@ -135,13 +137,20 @@ class DepthKernel:
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
+        books, clock = self._books, self._clock
         for key, offset, body in records:
-            book = self._books.get(key)
+            book = books.get(key)
             if book is None:
-                book = self._books[key] = OrderBook(key, int(self._market.wire.rule))
+                book = books[key] = OrderBook(key, int(self._market.wire.rule))
             self._offset = offset
-            if self._on_lines(book, body):
-                self._pass_time(book)
+            self._on_lines(book, body)
+            until = (clock.item(0) - GRACE_MS) // 1000
+            if until > self._silent_until:
+                self._silent_until = until
+                for each in books.values():
+                    self._close_silent(each)
+            elif book.meta.item(b.SECOND) < until:
+                self._close_silent(book)
         return self._take() if self._complete() else []
 
     def flush(self) -> list[Block]:
@@ -164,8 +173,7 @@ class DepthKernel:
 
     # Lines.
 
-    def _on_lines(self, book: OrderBook, body: bytes) -> bool:
-        """Take lines of the book's key; whether time may have passed for silent books."""
+    def _on_lines(self, book: OrderBook, body: bytes) -> None:
         buf = np.frombuffer(body, np.uint8)
         run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
         pos = 0
@@ -174,16 +182,13 @@ class DepthKernel:
                 buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire
             )
             if code == b.END:
-                return False
-            if code == b.PASSED:
-                return True
+                return
             try:
                 pos = self._on_stop(book, code, body, start, pos)
             except record.LineError:
                 # The compiled scanner looks at a line's head only as far as it needs to.
                 self._dead_letter(body, start, len(body), "torn record")
-                return True
-        return True
+                return
 
     def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
         """Do what `book.run` stopped for; returns where it goes on."""
@@ -287,7 +292,7 @@ class DepthKernel:
         buf, m = np.frombuffer(payload, np.uint8), book.meta
         m[b.RECV] = 0
         while True:
-            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire[0], self._wire[1])
+            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire)
             if code != b.FINER:
                 return bool(code == 0)
             try:
@@ -329,7 +334,7 @@ class DepthKernel:
                 if event_ms > line.recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
                     self._dead_letter(body, start, end, _BAD_REASONS[b.BAD_TIME])
                 elif event_ms > self._clock[0]:
-                    self._clock[:2] = event_ms, line.recv_ns
+                    self._clock[:] = event_ms, line.recv_ns
             else:
                 self._dead_letter(body, start, end, "unknown control line")
         except _MALFORMED:
@@ -458,21 +463,12 @@ class DepthKernel:
                     self._row_second = second
                 self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
 
-    def _pass_time(self, book: OrderBook) -> None:
-        """End what the clock has passed by the grace: seconds of every book when it reaches a new one."""
-        until = (int(self._clock[0]) - b.GRACE_MS) // 1000
-        if until > self._clock[2]:
-            self._clock[2] = until
-            for each in self._books.values():
-                self._close_silent(each)
-        else:
-            self._close_silent(book)
-
     def _close_silent(self, book: OrderBook) -> None:
+        """End the seconds that the clock has passed by the grace."""
         if book.live and book.meta[b.SECOND] < 0 < self._clock[0]:
             book.meta[[b.SECOND, b.HEARD]] = self._clock[0] // 1000
-        elif 0 <= book.meta[b.SECOND] < self._clock[2]:
-            self._close(book, int(self._clock[2]), int(self._clock[1]))
+        elif 0 <= book.meta[b.SECOND] < self._silent_until:
+            self._close(book, self._silent_until, int(self._clock[1]))
 
     # Rows.
 
@@ -526,6 +522,7 @@ class DepthKernel:
             {
                 "version": DUMP_VERSION,
                 "clock": self._clock.tobytes(),
+                "silent_until": self._silent_until,
                 "row_second": self._row_second,
                 "counts": dict(self.counts),
                 "books": {key: book.dump() for key, book in self._books.items()},
@@ -544,7 +541,7 @@ class DepthKernel:
                 "remove the flow's recovery directory to rebuild from the raw topic"
             )
         self._clock[:] = np.frombuffer(found["clock"], np.int64)
-        self._row_second = found["row_second"]
+        self._silent_until, self._row_second = found["silent_until"], found["row_second"]
         self.counts = Counter(found["counts"])
         self._books = {key: OrderBook.load(key, x) for key, x in found["books"].items()}
         self._instruments = {
@@ -634,15 +631,14 @@ def _exponent(value: Decimal) -> int:
     return exponent
 
 
-def _wire_arrays(market: Market) -> tuple[Int64s, ...]:
-    """A market's wire tables as the kernel reads them: names by their first 8 bytes, and what they mean."""
-    wire = market.wire
-    return (*_table(wire.roles), *_table(wire.routes), *_table(wire.untagged))
-
-
-def _table(names: Mapping[str, int]) -> tuple[Int64s, Int64s]:
-    packed = [int.from_bytes(name.encode()[:8], "little") for name in names]
-    return np.array(packed, np.int64), np.array([int(x) for x in names.values()], np.int64)
+def wire_array(market: Market) -> Int64s:
+    """A market's wire as `book.run` reads it: three lengths, then names by their first 8 bytes and what they mean."""
+    tables: tuple[Mapping[str, int], ...] = (market.wire.roles, market.wire.routes, market.wire.untagged)
+    packed = [len(table) for table in tables]
+    for table in tables:
+        packed += [int.from_bytes(name.encode()[:8], "little") for name in table]
+        packed += [int(meaning) for meaning in table.values()]
+    return np.array(packed, np.int64)
 
 
 def _packed(row: tuple[Any, ...]) -> list[Any]:
