@@ -445,7 +445,7 @@ class DepthKernel:
             if column is not None:
                 for rollup in rollups:
                     rollup.add(column, int(m[b.OFI]), int(m[b.UPDATES]))
-            m[[b.OFI, b.UPDATES]] = 0
+            m[b.OFI] = m[b.UPDATES] = 0
             self._end(book, rollups, second, second + 1, version)
         if until > silent:
             self._end(book, rollups, silent - 1, until, version)

@@ -118,9 +118,7 @@ class Rollup:
         self._rescale(column.size_decimals)
         self._reach(column.first)
         b.accumulate(column.bins, column.first - self._first, self._total, self._seconds)
-        known = column.bands >= 0
-        self._bands += np.where(known, column.bands, 0)
-        self._band_seconds += known
+        b.accumulate(column.bands, 0, self._bands, self._band_seconds)
         self.live_s += 1
         self._ofi_lots += ofi_lots
         self._updates += updates
