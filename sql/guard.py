@@ -211,6 +211,9 @@ def check(normal: str, kinds: Collection[str], table_functions: Collection[str])
         raise RefusedError(f"function {name}: the store reaches no files, programs or network for its users")
     for name in re.findall(r"\bFORMAT (\w+)", bare):
         _check_format(name)
+    # On a read-only handle the engine refuses SETTINGS at the end of a statement, but not in a subquery.
+    if "INSERT" not in kinds and re.search(r"\bSETTINGS \w+ = ", bare):
+        raise RefusedError("SETTINGS in a statement: expected them as parameters of the request", 164)
     if kind == "INSERT" and "SELECT" not in bare:
         raise RefusedError(
             "INSERT: expected INSERT INTO table (columns) VALUES or FORMAT, or INSERT ... SELECT", 62

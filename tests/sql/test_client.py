@@ -31,7 +31,16 @@ KINDS = {
     "sizes": "Array(Float32)",
     "ids": "Array(UInt64)",
 }
-DTYPES = {"u8": "u1", "u16": "u2", "u32": "u4", "u64": "u8", "i8": "i1", "i16": "i2", "i32": "i4", "i64": "i8"}
+DTYPES = {
+    "u8": "u1",
+    "u16": "u2",
+    "u32": "u4",
+    "u64": "u8",
+    "i8": "i1",
+    "i16": "i2",
+    "i32": "i4",
+    "i64": "i8",
+}
 DTYPES |= {"f32": "f4", "f64": "f8", "flag": "?", "time": "u4"}
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
@@ -135,7 +144,7 @@ def test_columns_that_do_not_fit_are_refused_before_anything_is_sent(writer: Sto
 
 
 def test_a_table_that_is_not_there_is_named(writer: Store) -> None:
-    with pytest.raises(StoreError, match="no table market.nothing: run isotherm migrate"):
+    with pytest.raises(StoreError, match=r"no table market\.nothing: run isotherm migrate"):
         writer.insert("nothing", {"a": np.array([1])})
     with pytest.raises(StoreError, match="expected the name of a table"):
         writer.insert("market.x; DROP", {"a": np.array([1])})
@@ -166,7 +175,9 @@ def test_a_wrong_password_is_told_and_not_shown(data_dir: Path) -> None:
     assert password(data_dir, "writer") not in repr(connect(url, user, password(data_dir, "writer")))
 
 
-@pytest.mark.parametrize("url", ["ftp://x", "127.0.0.1:8123", "http://", "http://host/path", "http://a:secret@host"])
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "127.0.0.1:8123", "http://", "http://host/path", "http://a:secret@host"]
+)
 def test_addresses_that_are_none_are_refused(url: str) -> None:
     with pytest.raises(StoreError, match="store address") as caught:
         connect(url, "writer", "")
@@ -189,7 +200,9 @@ def test_an_answer_of_a_server_that_is_starting_is_retried() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                connection.sendall(
+                    b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )
             connection, _ = server.accept()
             asked.set()
             server.close()

@@ -37,7 +37,9 @@ def test_a_second_run_applies_nothing(admin: Store) -> None:
     assert migrate(admin) == []
     history = admin.query("SELECT version, name FROM market.schema_migrations FINAL ORDER BY version")
     assert [f"{version}_{name}" for version, name in history] == sorted(
-        f"{path.parent.name}/{path.stem}" for kind in ("tables", "views") for path in (FOLDER / kind).glob("*.sql")
+        f"{path.parent.name}/{path.stem}"
+        for kind in ("tables", "views")
+        for path in (FOLDER / kind).glob("*.sql")
     )
 
 
@@ -48,10 +50,16 @@ def test_every_statement_may_run_again(admin: Store) -> None:
 
 
 def test_everything_has_a_comment_and_every_column_a_unit(admin: Store) -> None:
-    tables = dict(admin.query("SELECT name, comment FROM system.tables WHERE database = 'market' AND name != 'every_type'"))
+    tables = dict(
+        admin.query(
+            "SELECT name, comment FROM system.tables WHERE database = 'market' AND name != 'every_type'"
+        )
+    )
     assert len(tables) > 15
     assert [name for name, comment in tables.items() if not comment] == []
-    columns = admin.query("SELECT table, name, comment FROM system.columns WHERE database = 'market' AND table != 'every_type'")
+    columns = admin.query(
+        "SELECT table, name, comment FROM system.columns WHERE database = 'market' AND table != 'every_type'"
+    )
     assert {table for table, _, _ in columns} == set(tables)
     assert [row for row in columns if not re.search(r"\([^()]+\)$", row[2])] == []
     assert admin.query("SELECT comment != '' FROM system.databases WHERE name = 'market'") == [(1,)]
@@ -72,7 +80,7 @@ def test_tables_are_upserts_with_a_partition_made_of_the_key(admin: Store) -> No
 
 def test_a_changed_table_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     store = Recorder({"tables/0001": "0" * 64})
-    with pytest.raises(MigrationError, match="tables/0001_a.sql is not what was applied.*next number"):
+    with pytest.raises(MigrationError, match=r"tables/0001_a\.sql is not what was applied.*next number"):
         pending(store, folder=folder(tmp_path, tables_0001_a="SELECT 1;"))
 
 
@@ -86,12 +94,17 @@ def test_a_changed_view_is_applied_again_and_noted(tmp_path: Path) -> None:
 
 
 def test_a_file_that_has_no_number_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(MigrationError, match="expected a name like 0001_depth.sql"):
+    with pytest.raises(MigrationError, match=r"expected a name like 0001_depth\.sql"):
         pending(Recorder({}), folder=folder(tmp_path, tables_depth="SELECT 1;"))
 
 
 def test_files_are_applied_in_order_statement_by_statement(tmp_path: Path) -> None:
-    path = folder(tmp_path, views_0001_v="SELECT 5;", tables_0002_b="SELECT 3;\nSELECT 4;", tables_0001_a="-- c;\nSELECT 1;\n\nSELECT\n2;")
+    path = folder(
+        tmp_path,
+        views_0001_v="SELECT 5;",
+        tables_0002_b="SELECT 3;\nSELECT 4;",
+        tables_0001_a="-- c;\nSELECT 1;\n\nSELECT\n2;",
+    )
     store = Recorder({})
     migrate(store, folder=path)
     run = [s for s in store.statements if s.startswith("SELECT")]
@@ -105,7 +118,10 @@ def test_a_template_stands_for_each_of_its_values(tmp_path: Path) -> None:
 
 
 def test_retention_is_off_until_asked_for_and_goes_off_again(admin: Store) -> None:
-    ttl = "SELECT extract(engine_full, 'TTL (.*) SETTINGS') FROM system.tables WHERE database = 'market' AND name = 'depth_1m'"
+    ttl = (
+        "SELECT extract(engine_full, 'TTL (.*) SETTINGS') FROM system.tables"
+        " WHERE database = 'market' AND name = 'depth_1m'"
+    )
     assert admin.query(ttl) == [("",)]
     migrations.retain(admin, {"depth_1m": 730})
     assert admin.query(ttl) == [("time + toIntervalDay(730)",)]
@@ -116,10 +132,16 @@ def test_retention_is_off_until_asked_for_and_goes_off_again(admin: Store) -> No
         migrations.retain(admin, {"instruments": 1})
 
 
-@pytest.mark.parametrize("statement", [s for m in migrations.migrations(access=True) if m.version.startswith("access") for s in m.statements])
+@pytest.mark.parametrize(
+    "statement",
+    [s for m in migrations.migrations(access=True) if m.version.startswith("access") for s in m.statements],
+)
 def test_the_access_rules_of_a_server_parse(data_dir: Path, admin: Store, statement: str) -> None:
     # The embedded engine has no access storage: its parser is all that can be asked here.
-    assert admin.query("SELECT formatQuerySingleLine({s:String})", {"s": statement})[0][0].split()[0] in ("CREATE", "GRANT")
+    assert admin.query("SELECT formatQuerySingleLine({s:String})", {"s": statement})[0][0].split()[0] in (
+        "CREATE",
+        "GRANT",
+    )
     assert embedded_store(data_dir)
 
 

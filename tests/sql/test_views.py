@@ -18,7 +18,9 @@ BANDS = [f"{side}_{bps}bps" for side in ("bid", "ask", "imbalance") for bps in (
 STEP = 0.5
 
 
-def depth(instrument: str, rows: list[tuple[str, int, int, list[float], list[float]]], version: int = 1) -> dict[str, Any]:
+def depth(
+    instrument: str, rows: list[tuple[str, int, int, list[float], list[float]]], version: int = 1
+) -> dict[str, Any]:
     """Columns of a depth table from (venue, second, base bin, bid, ask)."""
     count = len(rows)
     numbers = {name: np.arange(count) + 0.25 for name in [*MEASURES.split(), *BANDS]}
@@ -53,7 +55,9 @@ def venues(draw: st.DrawFn) -> list[tuple[str, int, int, list[float], list[float
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(venues())
-def test_all_venues_add_up_where_they_know(data_dir: Path, rows: list[tuple[str, int, int, list[float], list[float]]]) -> None:
+def test_all_venues_add_up_where_they_know(
+    data_dir: Path, rows: list[tuple[str, int, int, list[float], list[float]]]
+) -> None:
     instrument = f"SUM-{abs(hash(repr(rows)))}"
     store = connect(*embedded_store(data_dir), retry_s=0)
     store.insert("depth_10s", depth(instrument, rows))
@@ -66,13 +70,15 @@ def test_all_venues_add_up_where_they_know(data_dir: Path, rows: list[tuple[str,
                     total, known = expected.get(key, (0.0, 0))
                     expected[key] = (total + size, known + 1)
     found = store.query(
-        "SELECT toUInt32(time), price, side, size, venues FROM market.depth_all_venues_cells_10s WHERE instrument = {i:String}",
+        "SELECT toUInt32(time), price, side, size, venues FROM market.depth_all_venues_cells_10s"
+        " WHERE instrument = {i:String}",
         {"i": instrument},
     )
     assert {tuple(row[:3]): tuple(row[3:]) for row in found} == expected
     assert len(found) == len(expected)
     unknown = store.query(
-        "SELECT countEqual(arrayMap((s, n) -> isNaN(s) = (n = 0), bid, bid_venues), 0) FROM market.depth_all_venues_10s"
+        "SELECT countEqual(arrayMap((s, n) -> isNaN(s) = (n = 0), bid, bid_venues), 0)"
+        " FROM market.depth_all_venues_10s"
         " WHERE instrument = {i:String}",
         {"i": instrument},
     )
@@ -85,7 +91,9 @@ def test_cells_are_the_known_bins_of_the_newest_version(writer: Store, interval:
     writer.insert(f"depth_{interval}", depth("CELLS", [("v", 60, -64, [9.0] * 64, [9.0] * 64)], version=1))
     bid, ask = [math.nan] * 63 + [2.5], [0.0] + [math.nan] * 63
     writer.insert(f"depth_{interval}", depth("CELLS", [("v", 60, 64, bid, ask)], version=2))
-    found = writer.query(f"SELECT * FROM market.depth_cells_{interval} WHERE instrument = 'CELLS' ORDER BY price")
+    found = writer.query(
+        f"SELECT * FROM market.depth_cells_{interval} WHERE instrument = 'CELLS' ORDER BY price"
+    )
     time = datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
     assert [(row[0], row[1], row[2].astimezone(UTC), *row[3:]) for row in found] == [
         ("CELLS", "v", time, 32.0, 0.5, "ask", 0.0),
@@ -95,7 +103,9 @@ def test_cells_are_the_known_bins_of_the_newest_version(writer: Store, interval:
 
 @pytest.mark.parametrize("interval", ["1s", "10s", "1m"])
 def test_measures_are_the_table_without_arrays_and_old_versions(writer: Store, interval: str) -> None:
-    writer.insert(f"depth_{interval}", depth("MEASURES", [("v", 60, 0, [1.0], [1.0]), ("v", 120, 0, [1.0], [1.0])]))
+    writer.insert(
+        f"depth_{interval}", depth("MEASURES", [("v", 60, 0, [1.0], [1.0]), ("v", 120, 0, [1.0], [1.0])])
+    )
     view = f"SELECT * FROM market.depth_measures_{interval} WHERE instrument = 'MEASURES' ORDER BY time"
     frame = writer.query_df(view)
     columns = writer.query(
@@ -121,7 +131,10 @@ def test_gaps_end_where_the_book_is_seeded_again(writer: Store) -> None:
             "version": np.ones(len(events), np.int64),
         },
     )
-    found = writer.query("SELECT venue, kind, hole_s, isNull(restored), update_id FROM market.gaps WHERE instrument = 'GAPS' ORDER BY lost")
+    found = writer.query(
+        "SELECT venue, kind, hole_s, isNull(restored), update_id FROM market.gaps"
+        " WHERE instrument = 'GAPS' ORDER BY lost"
+    )
     assert found == [("a", "gap", 2.0, 0, 0), ("a", "reset", None, 1, 2)]
 
 
@@ -146,11 +159,15 @@ def test_dead_letters_are_counted_once_each(writer: Store) -> None:
     assert found == [(0, "malformed", 60, 3, 8, "c"), (1, "malformed", 60, 1, 7, "d")]
 
 
-@pytest.mark.parametrize("view", ["depth_measures_1s", "depth_cells_1s", "depth_all_venues_1s", "depth_all_venues_cells_1s"])
+@pytest.mark.parametrize(
+    "view", ["depth_measures_1s", "depth_cells_1s", "depth_all_venues_1s", "depth_all_venues_cells_1s"]
+)
 def test_a_view_reads_by_the_primary_key(analyst: Store, writer: Store, view: str) -> None:
     writer.insert("depth_1s", depth("KEY", [("v", 60, 0, [1.0] * 64, [1.0] * 64)]))
     plan = analyst.query_text(
-        f"EXPLAIN indexes = 1 SELECT count() FROM market.{view} WHERE instrument = 'KEY' AND time < toDateTime(100, 'UTC')", "TSVRaw"
+        f"EXPLAIN indexes = 1 SELECT count() FROM market.{view}"
+        " WHERE instrument = 'KEY' AND time < toDateTime(100, 'UTC')",
+        "TSVRaw",
     )
     index = plan[plan.index("PrimaryKey") :]
     assert "instrument" in index.split("Condition")[0]
