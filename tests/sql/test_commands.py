@@ -10,7 +10,8 @@ from isotherm import main
 from sql.client import Store
 from tests.sql.test_http_front import connected
 
-QUESTION = "SELECT number AS n, concat('é,', toString(number)) AS text, if(number = 1, nan, number / 3) AS x FROM numbers(3)"
+VALUES = "number AS n, concat('é,', toString(number)) AS text, if(number = 1, nan, number / 3) AS x"
+QUESTION = f"SELECT {VALUES} FROM numbers(3)"
 
 
 def run(*arguments: str, stdin: str | None = None) -> Result:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from sql import data_dir as layout
 from sql.client import Store, StoreError, connect
 from sql.migrate import migrate
+from tests.sql.test_security import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -113,13 +113,6 @@ def test_a_killed_store_loses_no_acknowledged_row_and_its_clients_go_on(path: Pa
         assert process.returncode == 0
 
 
-def wait_for(condition: object) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_cleanly_even_with_a_statement_running(path: Path, number: signal.Signals) -> None:
     with store_process(path) as process:
@@ -213,7 +206,7 @@ def test_running_says_why_there_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "LAYOUT").write_text("99")
     with (
-        pytest.raises(layout.DataDirError, match="did not start: Error:.*layout 1 expected"),
+        pytest.raises(layout.DataDirError, match=r"did not start: Error:.*layout 1 expected"),
         layout.running(tmp_path),
     ):
         pass

@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import gzip
 import http.client
 import socket
@@ -15,7 +16,8 @@ from clickhouse_connect.driver.exceptions import StreamFailureError
 
 from sql.client import Store
 from sql.data_dir import embedded_store
-from tests.sql.test_security import Raw
+from sql.http_front import THREADS, WAITING_MAX
+from tests.sql.test_security import Raw, wait_for
 
 
 @pytest.fixture(scope="module", params=[False, "lz4", "zstd", "gzip"])
@@ -100,6 +102,37 @@ def test_many_at_once_get_their_own_answers(data_dir: Path) -> None:
     for thread in threads:
         thread.join(60)
     assert wrong == []
+
+
+@contextlib.contextmanager
+def asking(raw: Raw, statement: str, times: int) -> Iterator[None]:
+    """So many requests on their way, whose answers nobody reads; given up at the end."""
+    connections = []
+    for _ in range(times):
+        connection = http.client.HTTPConnection(raw.address.hostname, raw.address.port)
+        credentials = {"X-ClickHouse-User": raw.user, "X-ClickHouse-Key": raw.password}
+        connection.request("POST", "/", statement, credentials)
+        connections.append(connection)
+    yield
+    for connection in connections:
+        connection.close()
+
+
+SLEEP = "SELECT count() FROM numbers(20) WHERE sleepEachRow(0.1) = 0"
+RUNNING = "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow(0.1)%'"
+RUNNING += " AND query NOT LIKE '%processes%'"
+
+
+def test_busy_readers_keep_neither_writer_nor_queue_waiting(
+    data_dir: Path, admin: Store, writer: Store
+) -> None:
+    raw = Raw(data_dir, "analyst")
+    with asking(raw, SLEEP, WAITING_MAX["reads"]):
+        wait_for(lambda: admin.query(RUNNING) == [(THREADS["reads"],)])
+        assert writer.query("SELECT 1") == [(1,)]
+        wait_for(lambda: raw.ask("SELECT 1")[:2] == (503, "202"))
+    wait_for(lambda: admin.query(RUNNING) == [(0,)])
+    wait_for(lambda: raw.ask("SELECT 1")[0] == 200)
 
 
 def test_curl_formats_and_headers(data_dir: Path) -> None:
