@@ -154,7 +154,7 @@ class Insert:
     data_at: int
 
 
-_NAME = rb"(?:\w+|`[^`\\]+`|\"[^\"\\]+\")"
+_NAME = rb"(?:\w+|`[\w .-]+`|\"[\w .-]+\")"
 _INSERT = re.compile(
     rb"\s*INSERT\s+INTO\s+(?:TABLE\s+)?(?P<table>%(name)s(?:\.%(name)s)?)\s*"
     rb"(?P<columns>\(\s*%(name)s(?:\s*,\s*%(name)s)*\s*\))?\s*"
@@ -249,7 +249,7 @@ def settings(profile: Profile, asked: Mapping[str, str]) -> dict[str, int | str]
             out[name] = value
         elif name not in IGNORED:
             raise RefusedError(
-                f"setting {name} may not be changed: allowed are {', '.join([*BOUNDED, *sorted(FREE)])}", 452
+                f"setting {name} may not be changed: allowed are {', '.join(sorted(BOUNDED | FREE))}", 452
             )
     return out
 

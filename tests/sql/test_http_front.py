@@ -13,9 +13,12 @@ import clickhouse_connect
 import pytest
 import zstandard
 from clickhouse_connect.driver.exceptions import StreamFailureError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sql.client import Store
 from sql.data_dir import embedded_store
+from sql.engine import quote, quote_name
 from sql.http_front import THREADS, WAITING_MAX
 from tests.sql.test_security import Raw, wait_for
 
@@ -147,6 +150,21 @@ def test_curl_formats_and_headers(data_dir: Path) -> None:
     assert raw.ask("SELECT 1", database="elsewhere")[:2] == (404, "81")
     assert raw.ask("SELECT 1", query_id="bad\r\nX-Header: 1")[0] == 200
     assert raw.ask(b"x", headers={"Content-Type": "multipart/form-data; boundary=x"})[:2] == (400, "36")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_strings_and_names_of_a_statement_arrive_as_they_are(data_dir: Path, text: str) -> None:
+    name = quote_name(text or "x")
+    comment = f"/* {text.replace('*', '')} */"
+    asked = f"{comment} SELECT hex({quote(text)}), hex({name}) FROM (SELECT {quote(text)} AS {name})"
+    as_hex = text.encode().hex().upper()
+    assert Raw(data_dir, "analyst").ask(asked) == (200, "", f"{as_hex}\t{as_hex}\n")
+
+
+def test_a_string_that_is_no_text_is_refused_not_changed(data_dir: Path) -> None:
+    assert Raw(data_dir, "analyst").ask(r"SELECT hex('\xff')")[:2] == (400, "62")
+    assert Raw(data_dir, "analyst").ask("SELECT hex(unhex('ff'))") == (200, "", "FF\n")
 
 
 def test_ping_needs_no_password(data_dir: Path) -> None:
