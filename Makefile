@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all check bench demo lock clean
+.PHONY: help setup test test-slow test-all check bench demo lock clean
 
 help:            ## what there is to run
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -24,8 +24,10 @@ $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 test: setup      ## the tests, in minutes
 	$(BIN)/python -m pytest -m "not slow" -n 2
 
-test-all: setup  ## the slow ones too
-	$(BIN)/python -m pytest -n 2
+test-slow: setup ## those that take minutes
+	$(BIN)/python -m pytest -m slow -n 2
+
+test-all: test test-slow  ## both
 
 check: setup     ## ruff, mypy --strict, import layers
 	$(BIN)/ruff format --check .
@@ -35,6 +37,15 @@ check: setup     ## ruff, mypy --strict, import layers
 
 bench: setup     ## one JSON line a benchmark, each against a peer measured in the same run
 	@$(BIN)/python -m tests.bench
+
+# Until the simulator exists, the demo replays a recording: make demo RECORDING=btcusdt.gz VENUE=... SYMBOL=...
+VENUE ?= binance_futures
+SYMBOL ?= BTCUSDT
+DATA ?= data
+demo: setup      ## replay RECORDING (VENUE, SYMBOL) into DATA and show what came of it
+	@test -n "$(RECORDING)" || { echo "make demo needs a recording: make demo RECORDING=FILE [VENUE=$(VENUE)] [SYMBOL=$(SYMBOL)] [DATA=$(DATA)]" >&2; exit 2; }
+	$(BIN)/isotherm replay --venue $(VENUE) --symbol $(SYMBOL) --data-dir $(DATA) $(RECORDING)
+	$(BIN)/isotherm sql --data-dir $(DATA) "SELECT * FROM market.depth_measures_1m"
 
 lock:            ## the locks, anew from pyproject.toml (universal, hashed, no download addresses)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group build pyproject.toml -o requirements.txt

@@ -5,17 +5,23 @@ import sys
 import click
 import structlog
 
+from connectors.commands import record
+from flows.commands import flow, replay
 from sql.commands import migrate, sql, store
 
 
 @click.group(context_settings={"auto_envvar_prefix": "ISOTHERM", "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="isotherm")
 def main() -> None:
-    """Real-time market heatmaps: exchange feeds to Kafka, Bytewax, ClickHouse and boards."""
+    """Real-time market heatmaps: exchange feeds through a topic log and dataflows into ClickHouse.
+
+    Every option may also stand in the environment: --data-dir of `replay` is ISOTHERM_REPLAY_DATA_DIR.
+    """
     # Standard output is for answers.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (store, migrate, sql):
+for command in (store, migrate, sql, record, replay, flow):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ class Rule(IntEnum):
 class Verdict(IntEnum):
     """What to do with a book message."""
 
-    NEXT = 0   # apply it
+    NEXT = 0  # apply it
     STALE = 1  # the book has it already: ignore
-    GAP = 2    # messages are missing: the book is void
+    GAP = 2  # messages are missing: the book is void
 
 
 NEXT, STALE, GAP = int(Verdict.NEXT), int(Verdict.STALE), int(Verdict.GAP)

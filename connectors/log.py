@@ -6,23 +6,27 @@ them apart. Offsets are opaque ints that rise within a partition; the one after 
 after reading it.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from connectors.record import Record
+from connectors.record import LINE_BYTES_MAX, Record
 
 DEAD_LETTER = "dead_letter"
 FEATURES = "features"
 POLL_BYTES = 1 << 20
+APPEND_BYTES_MAX = LINE_BYTES_MAX + (1 << 18)  # key and body of one record: the largest line and its head
+
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How much of a topic is kept; None means without bound. Bounds how far a rebuild can reach."""
 
-    size_bytes_max: int | None = None   # per partition
-    age_s_max: int | None = None        # since the record's receive time
+    size_bytes_max: int | None = None  # per partition
+    age_s_max: int | None = None  # since the record's receive time
 
 
 class OffsetGoneError(LookupError):
@@ -75,6 +79,9 @@ class Reader(Protocol):
     def commit(self, offset: int) -> None:
         """Let lag tools see how far this reader's group has got. Recovery never reads it."""
 
+    def committed(self) -> int | None:
+        """The offset this reader's group has last committed; None if it never has."""
+
     def close(self) -> None:
         """Release."""
 
@@ -83,7 +90,11 @@ class Log(Protocol):
     """A set of topics."""
 
     def create(self, topic: str, partitions: int, retention: Retention = Retention()) -> None:
-        """Make the topic if it is missing; the partition count of an existing one stays as it is."""
+        """Make the topic if it is missing; partition count and retention of an existing one stay as they are.
+
+        Raises:
+            LogError: the name is not of a-z, 0-9, '.', '_' and '-', or the log refused.
+        """
 
     def topics(self) -> dict[str, int]:
         """Name and partition count of every topic."""
@@ -91,11 +102,21 @@ class Log(Protocol):
     def writer(self) -> Writer:
         """A new writer."""
 
-    def reader(self, topic: str, partition: int, offset: int | None = None, group: str = "isotherm") -> Reader:
+    def reader(
+        self, topic: str, partition: int, offset: int | None = None, group: str = "isotherm"
+    ) -> Reader:
         """A reader from `offset` on (None: the oldest record kept). Raises LogError if there is no such topic."""
 
     def close(self) -> None:
         """Release."""
+
+
+def check_name(name: str, what: str) -> None:
+    """Raise LogError unless `name` suits a topic or group on every log."""
+    if not _NAME.fullmatch(name):
+        raise LogError(
+            f"{what} is named by up to 200 of a-z, 0-9, '.', '_' and '-', not '.' first, found {name!r}"
+        )
 
 
 def open_log(url: str) -> Log:
@@ -106,11 +127,11 @@ def open_log(url: str) -> Log:
     """
     scheme, _, rest = url.partition(":")
     if scheme == "file" and rest:
-        from connectors.file_log import FileLog
+        from connectors.file_log import FileLog  # noqa: PLC0415 - only the log in use is loaded
 
         return FileLog(Path(rest))
     if scheme == "kafka" and rest:
-        from connectors.kafka_log import KafkaLog
+        from connectors.kafka_log import KafkaLog  # noqa: PLC0415
 
         return KafkaLog(rest)
     raise LogError(f"expected a log as file:DIR or kafka:HOST:PORT, found {url!r}")

@@ -72,13 +72,12 @@ def encode_control(recv_ns: int, kind: bytes, **fields: object) -> bytes:
     return encode_line(recv_ns, kind, msgspec.json.encode(fields))
 
 
-def decode_lines(body: bytes) -> Iterator[Line]:
-    """The lines of a record's body, in order.
+def decode_lines(body: bytes, at: int = 0) -> Iterator[Line]:
+    """The lines of a record's body from byte `at` on, in order.
 
     Raises:
         LineError: at the first byte that does not continue a whole line; lines before it were yielded.
     """
-    at = 0
     while at < len(body):
         line, at = _decode_line(body, at)
         yield line
@@ -93,7 +92,9 @@ def _decode_line(body: bytes, at: int) -> tuple[Line, int]:
             raise ValueError
         recv_ns, length = int(body[at : origin_at - 1]), int(body[length_at : payload_at - 1])
     except ValueError:
-        raise LineError(f"expected '<recv_ns> <origin> <length> ' at byte {at}, found {body[at : at + 60]!r}") from None
+        raise LineError(
+            f"expected '<recv_ns> <origin> <length> ' at byte {at}, found {body[at : at + 60]!r}"
+        ) from None
     end = payload_at + length
     if length < 0 or body[end : end + 1] != b"\n":
         raise LineError(f"expected a payload of {length} bytes and a newline at byte {payload_at}")

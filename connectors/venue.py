@@ -5,10 +5,14 @@ A venue is one file in `connectors.venues`; its `MARKETS` lists what it serves. 
 pure: no socket, no clock.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from functools import cache
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -25,10 +29,10 @@ class Shape(IntEnum):
 class Role(IntEnum):
     """What a key of a book message means to the kernel. Keys are looked at wherever they stand."""
 
-    ROUTE = 0        # names the channel or event: `stream`, `e`
-    EVENT_MS = 1     # venue event time, ms UTC
-    FIRST_ID = 2     # U
-    LAST_ID = 3      # u, lastUpdateId
+    ROUTE = 0  # names the channel or event: `stream`, `e`
+    EVENT_MS = 1  # venue event time, ms UTC
+    FIRST_ID = 2  # U
+    LAST_ID = 3  # u, lastUpdateId
     PREVIOUS_ID = 4  # pu
     BIDS = 5
     ASKS = 6
@@ -37,11 +41,11 @@ class Role(IntEnum):
 class Route(IntEnum):
     """Which kind of message a line carries."""
 
-    UNKNOWN = 0   # dead-lettered and counted
+    UNKNOWN = 0  # dead-lettered and counted
     DEPTH = 1
     SNAPSHOT = 2
     TRADE = 3
-    OTHER = 4     # known, of no interest to the book: best quotes, klines, acknowledgements ...
+    OTHER = 4  # known, of no interest to the book: best quotes, klines, acknowledgements ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,15 @@ class BookWire:
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """What the payload of an `!instrument` line holds. Prices in quote, sizes in base currency."""
 
-    symbol: str                    # the venue's
-    instrument: str                # canonical: BTC-USDT, BTC-USDT-PERP, EUR-USD
+    symbol: str  # the venue's
+    instrument: str  # canonical: BTC-USDT, BTC-USDT-PERP, EUR-USD
     tick: Decimal
     lot: Decimal
-    bin_step: Decimal | None = None  # price width of a heatmap bin, a multiple of tick; None: chosen from the first price
+    bin_step: Decimal | None = (
+        None  # price width of a heatmap bin, a multiple of tick; None: chosen from the first price
+    )
     contract_size: Decimal = Decimal(1)
-    inferred: bool = False         # tick and lot come from a snapshot's digits, not from the venue
+    inferred: bool = False  # tick and lot come from a snapshot's digits, not from the venue
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +86,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     price: Decimal
     size: Decimal
     side: Literal["buy", "sell"]
-    aggregated: bool = False       # several fills of one taker order at one price in one message
+    aggregated: bool = False  # several fills of one taker order at one price in one message
 
 
 class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,13 +136,13 @@ class Liquidation(msgspec.Struct, frozen=True, kw_only=True):
     liquidated_side: Literal["long", "short"]
     price: Decimal
     size: Decimal
-    complete: bool                 # False: the venue publishes a sample
+    complete: bool  # False: the venue publishes a sample
 
 
 class Depth(msgspec.Struct, frozen=True, kw_only=True):
     """A book message as Python objects: for tests and tools. The flow's kernel reads the bytes itself."""
 
-    symbol: str | None             # a REST snapshot names none
+    symbol: str | None  # a REST snapshot names none
     event_ns: int | None
     first_id: int
     last_id: int
@@ -157,14 +163,43 @@ class ParseError(ValueError):
 class Market:
     """One market of a venue; its functions raise nothing but ParseError."""
 
-    name: str                      # binance_futures: topic `raw.binance_futures`, column `venue`
+    name: str  # binance_futures: topic `raw.binance_futures`, column `venue`
     wire: BookWire
-    key_of: Callable[[bytes], bytes | None]          # payload -> record key; None: it names no symbol
-    canonical: Callable[[str], str]                  # the venue's symbol -> canonical instrument
-    parse: Callable[[bytes], list[Event]]            # payload -> events; [] for acknowledgements and the like
+    key_of: Callable[[bytes], bytes | None]  # payload -> record key; None: it names no symbol
+    canonical: Callable[[str], str]  # the venue's symbol -> canonical instrument
+    parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
 
     @property
     def topic(self) -> str:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
+
+
+class UnknownMarketError(LookupError):
+    """No venue serves a market of this name; the message lists those there are."""
+
+
+@cache
+def markets() -> Mapping[str, Market]:
+    """Every market by name: what the `MARKETS` of the modules of `connectors.venues` list."""
+    package = importlib.import_module("connectors.venues")
+    found: dict[str, Market] = {}
+    for module in pkgutil.iter_modules(package.__path__, "connectors.venues."):
+        for entry in importlib.import_module(module.name).MARKETS:
+            if entry.name in found:
+                raise RuntimeError(f"two venues serve a market named {entry.name!r}")
+            found[entry.name] = entry
+    return MappingProxyType(found)
+
+
+def market(name: str) -> Market:
+    """The market of that name.
+
+    Raises:
+        UnknownMarketError: there is none.
+    """
+    known = markets()
+    if name not in known:
+        raise UnknownMarketError(f"expected one of the markets {', '.join(sorted(known))}, found {name!r}")
+    return known[name]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDINGS = ROOT.parent / "shared" / "data"
@@ -14,3 +15,18 @@ def recordings() -> Path:
     if not RECORDINGS.is_dir():
         pytest.skip(f"real recordings are missing: expected them in {RECORDINGS}")
     return RECORDINGS
+
+
+class OneWorkerForKafka(LoadScopeScheduling):
+    """Runs the tests with `kafka` in their id in one worker, so that a test run starts one broker.
+
+    It does what `--dist loadgroup` is for; that groups nothing since pytest 9.2 (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "kafka" if "kafka" in nodeid else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling | None:
+    return OneWorkerForKafka(config, log) if config.getvalue("dist") == "load" else None

@@ -11,6 +11,8 @@ CREATE TABLE IF NOT EXISTS market.depth_1s
     base_bin Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Index of the first bin, a multiple of 64; its lower edge is base_bin * bin_step (bins)',
     bid Array(Float32) CODEC(ZSTD(1)) COMMENT 'Resting bid size per bin at the end of the second, in longer intervals the mean over the seconds that knew the bin; NaN: not known (base currency)',
     ask Array(Float32) CODEC(ZSTD(1)) COMMENT 'Resting ask size per bin at the end of the second, in longer intervals the mean over the seconds that knew the bin; NaN: not known (base currency)',
+    covered_low Float64 CODEC(Delta, ZSTD(1)) COMMENT 'Lowest price from which on all bids are known; bins that reach below hold what was heard of since, or NaN (quote currency)',
+    covered_high Float64 CODEC(Delta, ZSTD(1)) COMMENT 'Highest price up to which all asks are known; bins that reach above hold what was heard of since, or NaN; inf: all (quote currency)',
     best_bid Float64 CODEC(Delta, ZSTD(1)) COMMENT 'Highest bid at the end of the last live second (quote currency)',
     best_ask Float64 CODEC(Delta, ZSTD(1)) COMMENT 'Lowest ask at the end of the last live second (quote currency)',
     best_bid_size Float64 CODEC(ZSTD(1)) COMMENT 'Size at the highest bid at the end of the last live second (base currency)',

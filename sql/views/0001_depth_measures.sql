@@ -6,6 +6,8 @@ CREATE OR REPLACE VIEW market.depth_measures_{interval}
     time DateTime('UTC') COMMENT 'Open time of the interval (UTC, whole seconds)',
     live_s UInt16 COMMENT 'Seconds of the interval that ended with a live book (s)',
     bin_step Float64 COMMENT 'Width of a bin (quote currency)',
+    covered_low Float64 COMMENT 'Lowest price from which on all bids are known (quote currency)',
+    covered_high Float64 COMMENT 'Highest price up to which all asks are known; inf: all (quote currency)',
     best_bid Float64 COMMENT 'Highest bid at the end of the last live second (quote currency)',
     best_ask Float64 COMMENT 'Lowest ask at the end of the last live second (quote currency)',
     best_bid_size Float64 COMMENT 'Size at the highest bid at the end of the last live second (base currency)',
@@ -30,7 +32,7 @@ CREATE OR REPLACE VIEW market.depth_measures_{interval}
     received_ns Int64 COMMENT 'Receive time of the newest book message in the row (ns since 1970 UTC)'
 )
 AS SELECT
-    instrument, venue, time, live_s, bin_step,
+    instrument, venue, time, live_s, bin_step, covered_low, covered_high,
     best_bid, best_ask, best_bid_size, best_ask_size, spread, mid, weighted_mid,
     bid_10bps, bid_25bps, bid_50bps, bid_100bps, ask_10bps, ask_25bps, ask_50bps, ask_100bps,
     imbalance_10bps, imbalance_25bps, imbalance_50bps, imbalance_100bps, ofi, updates, received_ns

@@ -37,7 +37,7 @@ CREATE OR REPLACE VIEW market.dead_letter_counts
 )
 AS SELECT
     topic, `partition`, reason, toStartOfMinute(fromUnixTimestamp64Nano(received_ns, 'UTC')) AS minute,
-    count() AS lines, argMax(`offset`, (`offset`, line)) AS newest_offset, argMax(detail, (`offset`, line)) AS newest_detail
+    count() AS lines, argMax(`offset`, (`offset`, position)) AS newest_offset, argMax(detail, (`offset`, position)) AS newest_detail
 FROM market.dead_letters FINAL
 GROUP BY topic, `partition`, reason, minute
 COMMENT 'Input that could not be used, counted: one row per topic, partition, reason and minute of receipt. Times UTC';

@@ -1,0 +1,135 @@
+"""The commands of this package: `record`. `isotherm` hangs them into its own."""
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from connectors.log import LogError, OffsetGoneError, Reader, open_log
+from connectors.record import LineError, Record, decode_lines
+from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
+
+FLUSH_S = 1.0
+IDLE_S = 0.02
+
+
+class Failure(click.ClickException):
+    """Wrong input: one line on stderr, exit code 2."""
+
+    exit_code = 2
+
+
+class Span(click.ParamType[float]):
+    """A length of time, such as 90s, 5m or 2h, in seconds."""
+
+    name = "span"
+    _units = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # noqa: RUF012
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds; fails on anything else."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value))
+        if not found:
+            self.fail(f"expected a span such as 60s, 5m or 2h, found {value!r}", param, ctx)
+        return float(found[1]) * self._units[found[2]]
+
+
+@click.command()
+@click.option("--log", "url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="Where `isotherm up` or `replay` keeps its data."
+)
+@click.option("--topic", required=True, help="The topic to record, such as raw.binance_futures.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write.")
+@click.option("--key", "keys", multiple=True, help="Only this key (symbol); may be given more than once.")
+@click.option("--follow", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
+@click.option("--for", "span_s", type=Span(), help="Follow for so long: 60s, 5m, 2h.")
+def record(  # noqa: PLR0913, PLR0917 - one argument an option
+    url: str | None,
+    data_dir: Path | None,
+    topic: str,
+    output: Path,
+    keys: tuple[str, ...],
+    follow: bool,
+    span_s: float | None,
+) -> None:
+    """Write the records of a topic to a file that `isotherm replay` reads.
+
+    \b
+    isotherm record --data-dir D --topic raw.binance_futures -o btc.zst --key BTCUSDT
+    isotherm record --log kafka:localhost:9092 --topic raw.binance_spot -o spot.zst --for 5m
+    """  # noqa: D301 - click wants a true \b
+    if (url is None) == (data_dir is None):
+        raise Failure("expected either --log or --data-dir")
+    if follow or span_s is not None:
+        # A supervisor's stop is as good as Ctrl-C: the file is finished.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        until_s = time.monotonic() + span_s if span_s is not None else float("inf")
+    else:
+        until_s = None
+    try:
+        summary = _record(url or f"file:{data_dir}/log", topic, output, keys, until_s)
+    except (LogError, OffsetGoneError, RecordingError) as error:
+        raise Failure(str(error)) from None
+    click.echo(msgspec.json.encode(summary).decode())
+
+
+def _record(
+    url: str, topic: str, output: Path, keys: tuple[str, ...], until_s: float | None
+) -> dict[str, object]:
+    wanted = {key.encode() for key in keys}
+    count = size = 0
+    with closing(open_log(url)) as log:
+        topics = log.topics()
+        if topic not in topics:
+            raise LogError(f"expected a topic of {url}, one of {sorted(topics)}, found {topic!r}")
+        readers = [log.reader(topic, partition) for partition in range(topics[topic])]
+        with (
+            RecordingWriter(output, topic, topics[topic], time.time_ns()) as file,
+            suppress(KeyboardInterrupt),
+        ):
+            for partition, found in _arriving(readers, until_s, file):
+                if not wanted or found.key in wanted:
+                    file.append(StoredRecord(found.key, partition, _recv_ns(found.body), found.body))
+                    count, size = count + 1, size + len(found.body)
+        for reader in readers:
+            reader.close()
+    return {"file": str(output), "topic": topic, "records": count, "bytes": size}
+
+
+def _arriving(
+    readers: list[Reader], until_s: float | None, file: RecordingWriter
+) -> Iterator[tuple[int, Record]]:
+    """Records by partition, up to where the log ends now, or until `until_s` (monotonic)."""
+    ends = [reader.end() for reader in readers]
+    flushed_s = time.monotonic()
+    while until_s is None or time.monotonic() < until_s:
+        idle = True
+        for partition, reader in enumerate(readers):
+            if until_s is None and reader.offset >= ends[partition]:
+                continue
+            for found in reader.poll():
+                idle = False
+                yield partition, found
+        if until_s is None and all(reader.offset >= end for reader, end in zip(readers, ends, strict=True)):
+            return
+        if idle:
+            time.sleep(IDLE_S)
+        if time.monotonic() - flushed_s >= FLUSH_S:
+            file.flush()
+            flushed_s = time.monotonic()
+
+
+def _recv_ns(body: bytes) -> int:
+    """Receive time of the last whole line; 0 for a body without lines (a derived topic)."""
+    recv_ns = 0
+    with suppress(LineError):
+        for line in decode_lines(body):
+            recv_ns = line.recv_ns
+    return recv_ns

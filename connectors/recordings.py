@@ -1,0 +1,343 @@
+"""Reads recordings of a market into lines: ours, hftbacktest text, cryptofeed jsonl.
+
+The format is told by the content, not by the name; gzip, zstd and plain files alike. All is streamed.
+
+* ours: see `connectors.recording_file`; the lines of its records.
+* hftbacktest text: `<recv_ns> <payload>` a line, REST snapshots among the frames. Files of 2023 have us.
+  github.com/nkaz001/hftbacktest, examples
+* cryptofeed jsonl: an object a line, `t` header, http, connect, send or recv, `data` the payload as a string.
+  github.com/bmoscon/cryptofeed, branch v3, sample_data
+"""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+
+from connectors.record import INSTRUMENT, LINE_BYTES_MAX, Line, LineError, decode_lines
+from connectors.recording_file import Fault, RecordingError, StoredRecord, blocks, frames
+from connectors.venue import Instrument, Market, ParseError, Route
+
+# Payloads of cryptofeed are JSON within JSON: quotes are escaped.
+TEXT_LINE_BYTES_MAX = 2 * LINE_BYTES_MAX
+REQUEST_BYTES_MAX = 2048
+HEAD_BYTES = 80
+
+WS = b"ws"
+REST = b"rest"
+
+Lines = Iterator[tuple[bytes, Line] | Fault]
+
+
+def read(path: Path, market: Market, symbol: str | None = None) -> Lines:
+    """The recording's lines with their keys, in file order, receive times as recorded (they may step back).
+
+    `symbol` names the book of snapshots that name none; a payload's own symbol goes before it. Instruments
+    that a recording tells (exchangeInfo) come as `!instrument` lines, each before the first line of its key.
+    What cannot be read is yielded as a Fault and never stops the rest.
+
+    Raises:
+        RecordingError: the file cannot be opened, is empty, of no known format or of another market, at once;
+            a snapshot names no symbol and `symbol` is None, when it is reached.
+    """
+    content = blocks(path)
+    try:
+        return _lines(path, content, market, symbol)
+    except RecordingError:
+        content.close()
+        raise
+
+
+def _lines(path: Path, content: Iterator[bytes | Fault], market: Market, symbol: str | None) -> Lines:
+    head = next(content, b"")
+    if isinstance(head, Fault):
+        raise RecordingError(f"{path} holds nothing that can be read: {head.reason}")
+    kind = _sniff(path, head)
+    content = chain([head], content)
+    if kind == "ours":
+        return _ours(path, content, market)
+    keys = _Keys(path, market, symbol)
+    if kind == "text":
+        return _text(path, content, keys)
+    return _Cryptofeed(path, market, keys).lines(content)
+
+
+_TEXT = re.compile(rb"[0-9]{16,19} [{\[]")
+_CRYPTOFEED = re.compile(rb'\{.*"t": ?"(header|http|connect|send|recv)"')
+
+
+def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed"]:
+    if not head:
+        raise RecordingError(f"{path} is empty, expected a recording")
+    if head.startswith(b'{"isotherm_recording":'):
+        return "ours"
+    # The first line may be the damaged one.
+    for line in head[: 1 << 16].split(b"\n")[:16]:
+        if _TEXT.match(line):
+            return "text"
+        if _CRYPTOFEED.match(line):
+            return "cryptofeed"
+    raise RecordingError(
+        f"{path} is no recording of a known format (ours, hftbacktest text, cryptofeed jsonl): "
+        f"it begins with {head[:60]!r}"
+    )
+
+
+class _Keys:
+    """Finds the record key of each payload."""
+
+    def __init__(self, path: Path, market: Market, symbol: str | None) -> None:
+        self._path = path
+        self._untagged = market.wire.untagged
+        self._symbol = symbol.upper().encode() if symbol else None
+        self.of = market.key_of
+
+    def snapshot(self, payload: bytes) -> bool:
+        """Whether it is an untagged book snapshot."""
+        first = _FIRST_KEY.match(payload)
+        return first is not None and self._untagged.get(first[1].decode("latin-1")) is Route.SNAPSHOT
+
+    def of_snapshot(self, number: int) -> bytes:
+        """The key of a snapshot that names no symbol."""
+        if self._symbol is None:
+            raise RecordingError(
+                f"{self._path}, line {number}: a book snapshot names no symbol: say whose it is with --symbol"
+            )
+        return self._symbol
+
+    def of_unnamed(self, origin: bytes) -> bytes:
+        """The key of anything else that names no symbol: acknowledgements and the like."""
+        return self._symbol or origin
+
+
+_FIRST_KEY = re.compile(rb'\s*\{\s*"([^"]{1,64})"')
+
+
+# ---- lines of text
+
+
+def _numbered(path: Path, content: Iterator[bytes | Fault]) -> Iterator[tuple[int, bytes, bool] | Fault]:
+    """Number from 1, line, and whether a newline ended it: the last may be without, or cut off."""
+    number, rest, too_long = 1, b"", False
+    for block in content:
+        if isinstance(block, Fault):
+            yield block
+            return
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            if too_long:
+                too_long = False
+            elif line:
+                yield number, line, True
+            number += 1
+        if len(rest) > TEXT_LINE_BYTES_MAX:
+            if not too_long:
+                yield _fault(path, number, f"a line may hold {TEXT_LINE_BYTES_MAX} bytes", rest)
+            rest, too_long = b"", True
+    if rest and not too_long:
+        yield number, rest, False
+
+
+def _fault(path: Path, number: int, reason: str, found: bytes) -> Fault:
+    return Fault(path, number, "line", reason, found[:HEAD_BYTES])
+
+
+def _unfit(payload: bytes) -> str | None:
+    """Why the payload cannot be a line's; None: it can."""
+    if payload[:1] not in _OPENING or payload[-1:] not in _CLOSING:
+        return "expected a whole JSON message behind the receive time"
+    if len(payload) > LINE_BYTES_MAX:
+        return f"a message may hold {LINE_BYTES_MAX} bytes, found {len(payload)}"
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            return "the message is not UTF-8"
+    return None
+
+
+def _cut_off(payload: bytes) -> str | None:
+    try:
+        msgspec.json.decode(payload, type=msgspec.Raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "truncated: the file ends within a message"
+    return None
+
+
+_OPENING: Final = (b"{", b"[")
+_CLOSING: Final = (b"}", b"]")
+
+
+# ---- hftbacktest text
+
+
+def _text(path: Path, content: Iterator[bytes | Fault], keys: _Keys) -> Lines:
+    for item in _numbered(path, content):
+        if isinstance(item, Fault):
+            yield item
+            continue
+        number, text, ended = item
+        time, _, payload = text.partition(b" ")
+        recv_ns = _recv_ns(time)
+        if recv_ns is None:
+            yield _fault(path, number, "expected a receive time in ns or us, a blank and a message", text)
+        elif reason := _unfit(payload) or (None if ended else _cut_off(payload)):
+            yield _fault(path, number, reason, text)
+        elif key := keys.of(payload):
+            yield key, Line(recv_ns, WS, payload)
+        elif keys.snapshot(payload):
+            yield keys.of_snapshot(number), Line(recv_ns, REST, payload)
+        else:
+            yield keys.of_unnamed(WS), Line(recv_ns, WS, payload)
+
+
+def _recv_ns(digits: bytes) -> int | None:
+    """Time of receipt from 2001 to 2096 in ns, or us; None for anything else."""
+    if digits.isdigit() and digits[:1] in (b"1", b"2", b"3"):
+        if len(digits) == 19:
+            return int(digits)
+        if len(digits) == 16:
+            return int(digits) * 1000
+    return None
+
+
+# ---- cryptofeed jsonl
+
+
+class _Entry(msgspec.Struct):
+    t: str
+    ts: Decimal = Decimal("NaN")
+    conn: str = ""
+    url: str = ""
+    data: str = ""
+
+
+_ENTRY = msgspec.json.Decoder(_Entry)
+_SILENT = ("header", "connect", "send")
+
+
+def _unfit_entry(entry: _Entry) -> str | None:
+    if entry.t not in ("http", "recv"):
+        return f"unknown entry {entry.t[:32]!r}"
+    if not (entry.ts.is_finite() and 10**9 <= entry.ts < 4 * 10**9):
+        return f"expected ts in seconds, found {entry.ts}"
+    return None
+
+
+class _Cryptofeed:
+    def __init__(self, path: Path, market: Market, keys: _Keys) -> None:
+        self._path = path
+        self._market = market
+        self._keys = keys
+        # What exchangeInfo told and no line of the key has yet gone after; and what was told before.
+        self._untold: dict[bytes, Line] = {}
+        self._told: dict[str, Instrument] = {}
+
+    def lines(self, content: Iterator[bytes | Fault]) -> Lines:
+        for item in _numbered(self._path, content):
+            if isinstance(item, Fault):
+                yield item
+                continue
+            found = self._line(*item[:2])
+            if isinstance(found, Fault):
+                yield found
+            elif found is not None:
+                instrument = self._untold.pop(found[0], None)
+                if instrument is not None:
+                    yield found[0], instrument
+                yield found
+
+    def _line(self, number: int, text: bytes) -> tuple[bytes, Line] | Fault | None:
+        try:
+            entry = _ENTRY.decode(text)
+            payload = entry.data.encode()
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            return _fault(self._path, number, f"not an entry of a cryptofeed recording: {error}", text)
+        if entry.t in _SILENT:
+            return None
+        if reason := _unfit_entry(entry) or _unfit(payload):
+            return _fault(self._path, number, reason, text)
+        recv_ns = int(entry.ts * 10**9)
+        if entry.t == "http":
+            return self._answered(number, entry.url, recv_ns, payload)
+        return self._received(number, Line(recv_ns, _word(entry.conn), payload))
+
+    def _received(self, number: int, line: Line) -> tuple[bytes, Line]:
+        key = self._keys.of(line.payload)
+        if key is None and self._keys.snapshot(line.payload):
+            key = self._keys.of_snapshot(number)
+        return key or self._keys.of_unnamed(line.origin), line
+
+    def _answered(
+        self, number: int, url: str, recv_ns: int, payload: bytes
+    ) -> tuple[bytes, Line] | Fault | None:
+        try:
+            origin, key = _request(url)
+        except ValueError as error:
+            return _fault(self._path, number, f"not an address: {error}", url.encode())
+        line = Line(recv_ns, origin, payload)
+        if self._keys.snapshot(payload):
+            return key or self._keys.of_snapshot(number), line
+        try:
+            self._tell(recv_ns, self._market.instruments(payload))
+        except ParseError as error:
+            reason = f"neither a book nor instruments: {error}"
+            return (key, line) if key else _fault(self._path, number, reason, payload)
+        return None
+
+    def _tell(self, recv_ns: int, instruments: list[Instrument]) -> None:
+        for instrument in instruments:
+            if self._told.get(instrument.symbol) != instrument:
+                self._told[instrument.symbol] = instrument
+                payload = msgspec.json.encode(instrument)
+                self._untold[instrument.symbol.encode()] = Line(recv_ns, INSTRUMENT, payload)
+
+
+_SECRET = re.compile("sign|key|token|secret|auth|pass|credential|session", re.IGNORECASE)
+
+
+def _request(url: str) -> tuple[bytes, bytes | None]:
+    """The request line without secret parameters, and its symbol. Raises ValueError."""
+    parts = urlsplit(url)
+    if not parts.path:
+        raise ValueError(f"no path in {parts.netloc[-60:]!r}")
+    query = [(name, value) for name, value in parse_qsl(parts.query) if not _SECRET.search(name)]
+    symbol = next((value for name, value in query if name == "symbol"), None)
+    path = quote(parts.path, safe="/:@!$&'()*+,;=%~")
+    line = f"GET:{path}?{urlencode(query)}" if query else f"GET:{path}"
+    if len(line) > REQUEST_BYTES_MAX:
+        raise ValueError(f"over {REQUEST_BYTES_MAX} bytes long")
+    return line.encode(), symbol.encode() if symbol else None
+
+
+def _word(name: str) -> bytes:
+    """The name as one word, as an origin must be."""
+    return b"_".join(name.encode().split()).lstrip(b"!") or WS
+
+
+# ---- ours
+
+
+def _ours(path: Path, content: Iterator[bytes | Fault], market: Market) -> Lines:
+    header, records = frames(path, content)
+    if header.topic != market.topic:
+        raise RecordingError(f"{path} is a recording of {header.topic}, expected {market.topic}")
+    return _recorded(path, records)
+
+
+def _recorded(path: Path, records: Iterator[StoredRecord | Fault]) -> Lines:
+    for number, record in enumerate(records, 1):
+        if isinstance(record, Fault):
+            yield record
+            continue
+        try:
+            for line in decode_lines(record.body):
+                yield record.key, line
+        except LineError as error:
+            yield Fault(path, number, "record", str(error), record.body[:HEAD_BYTES])

@@ -1,0 +1,490 @@
+"""Binance spot: public market streams and REST book snapshots, parsed.
+
+Sources: github.com/binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md, 2026-07-21. What the
+USDT-M futures share is defined here and imported by `binance_futures`.
+
+Frames come bare (`/ws`) or in the envelope `{"stream":...,"data":...}` (`/stream`). Use the envelope: best
+quotes have no event type, and a bare partial book (`depth20`) looks like a REST snapshot, is taken for one.
+Times are ms, or us from 1e14 on (`timeUnit=MICROSECOND`); only `parse` understands the latter.
+
+Trades and liquidations bear the time of the fact (`T`), all else the event time (`E`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from connectors.book_sync import Rule
+from connectors.venue import (
+    Bar,
+    BestQuote,
+    BookWire,
+    Depth,
+    Event,
+    Instrument,
+    Market,
+    ParseError,
+    Role,
+    Route,
+    Shape,
+    Trade,
+)
+
+MICROSECONDS_FROM = 10**14
+NS_MAX = 2**63 - 1
+
+# Since 2026-06-30 the futures stack carries COIN-M too, whose quantities are contracts: `st` 1 = USD-M, 2 =
+# COIN-M. developers.binance.com, CM-UM integration notice, 2026-06-10. Spot sends no `st`.
+COIN_M = 2
+
+
+# ---- where a book message keeps what the kernel needs
+
+ROLES: Mapping[str, Role] = MappingProxyType(
+    {
+        "stream": Role.ROUTE,
+        "e": Role.ROUTE,
+        "E": Role.EVENT_MS,
+        "U": Role.FIRST_ID,
+        "u": Role.LAST_ID,
+        "lastUpdateId": Role.LAST_ID,
+        "pu": Role.PREVIOUS_ID,
+        "b": Role.BIDS,
+        "bids": Role.BIDS,
+        "a": Role.ASKS,
+        "asks": Role.ASKS,
+    }
+)
+
+
+def other(names: str) -> dict[str, Route]:
+    """Routes of messages that are known and of no interest to the book; names separated by blanks."""
+    return dict.fromkeys(names.split(), Route.OTHER)
+
+
+# Channels of stream names, and event types, both as `channel_of` cuts them. The one that stands first in a
+# frame judges it: a partial book of the futures has channel depth20 and event type depthUpdate.
+ROUTES: Mapping[str, Route] = MappingProxyType(
+    {
+        "depth": Route.DEPTH,
+        "depthUpdate": Route.DEPTH,
+        "trade": Route.TRADE,
+        "aggTrade": Route.TRADE,
+        **other("bookTicker kline depth5 depth10 depth20 blockTrade avgPrice referencePrice"),
+        **other("miniTicker !miniTicker 24hrMiniTicker ticker !ticker 24hrTicker 1hTicker 4hTicker 1dTicker"),
+        **other("serverShutdown !serverShutdown"),
+    }
+)
+
+# `u` opens a bare best quote, `timezone` exchangeInfo; the others but lastUpdateId open answers to requests.
+UNTAGGED: Mapping[str, Route] = MappingProxyType(
+    {"lastUpdateId": Route.SNAPSHOT, **other("u timezone result id error code")}
+)
+
+
+# ---- messages as they stand on the wire
+
+# 28 digits are what Decimal keeps exactly in every operation of the default context.
+Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
+Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Amount = Annotated[str, Meta(pattern=r"\A[0-9]+(\.[0-9]+)?\Z", max_length=28)]
+Positive = Annotated[str, Meta(pattern=r"\A(?=.*[1-9])[0-9]+(\.[0-9]+)?\Z", max_length=28)]
+Levels = list[tuple[Amount, Amount]]
+
+
+class Message(msgspec.Struct, kw_only=True):
+    """A message of the venue; `event` says it in the project's terms."""
+
+    st: int = 1
+
+    def event(self) -> Event | None:
+        """The event; None: of no interest. Raises ParseError."""
+        raise NotImplementedError
+
+
+class TradeMessage(Message, kw_only=True, tag_field="e", tag="trade"):
+    """One fill; `m`, buyer is maker, means that the taker sold."""
+
+    s: Symbol
+    t: Id
+    p: Positive
+    q: Positive
+    T: Id
+    m: bool
+
+    def event(self) -> Trade | None:
+        """The trade."""
+        return Trade(
+            symbol=self.s,
+            event_ns=ns_of(self.T),
+            trade_id=self.t,
+            price=Decimal(self.p),
+            size=Decimal(self.q),
+            side="sell" if self.m else "buy",
+        )
+
+
+class AggregateTradeMessage(Message, kw_only=True, tag_field="e", tag="aggTrade"):
+    """The fills of one taker order at one price. On futures `q` counts RPI fills too, `nq` does not."""
+
+    s: Symbol
+    a: Id
+    p: Positive
+    q: Positive
+    T: Id
+    m: bool
+
+    def event(self) -> Trade:
+        """The trade, its id that of the aggregate."""
+        return Trade(
+            symbol=self.s,
+            event_ns=ns_of(self.T),
+            trade_id=self.a,
+            price=Decimal(self.p),
+            size=Decimal(self.q),
+            side="sell" if self.m else "buy",
+            aggregated=True,
+        )
+
+
+class BestQuoteMessage(Message, kw_only=True, tag_field="e", tag="bookTicker"):
+    """Best bid and ask; spot sends neither `e` nor `E`."""
+
+    s: Symbol
+    b: Amount
+    B: Amount
+    a: Amount
+    A: Amount
+    E: Id | None = None
+
+    def event(self) -> BestQuote:
+        """The quote."""
+        return BestQuote(
+            symbol=self.s,
+            event_ns=None if self.E is None else ns_of(self.E),
+            bid=Decimal(self.b),
+            bid_size=Decimal(self.B),
+            ask=Decimal(self.a),
+            ask_size=Decimal(self.A),
+        )
+
+
+class Candle(msgspec.Struct, kw_only=True):
+    """The `k` of a kline."""
+
+    t: Id
+    T: Id
+    o: Positive
+    h: Positive
+    low: Positive = msgspec.field(name="l")
+    c: Positive
+    v: Amount
+    q: Amount
+    V: Amount
+    n: Id
+    x: bool
+
+
+class KlineMessage(Message, kw_only=True, tag_field="e", tag="kline"):
+    """A bar as it stands now; final when `x` is true."""
+
+    s: Symbol
+    k: Candle
+
+    def event(self) -> Bar:
+        """The bar, as long as its open and close times say: a month has no other length."""
+        k = self.k
+        open_ns = ns_of(k.t)
+        interval_s = (ns_of(k.T) - open_ns + 1_000_000) // 1_000_000_000
+        if interval_s <= 0:
+            raise ParseError(f"expected a bar that closes after {k.t}, found {k.T}")
+        return Bar(
+            symbol=self.s,
+            interval_s=interval_s,
+            open_ns=open_ns,
+            open=Decimal(k.o),
+            high=Decimal(k.h),
+            low=Decimal(k.low),
+            close=Decimal(k.c),
+            volume=Decimal(k.v),
+            quote_volume=Decimal(k.q),
+            buy_volume=Decimal(k.V),
+            trades=k.n,
+            closed=k.x,
+        )
+
+
+class DepthMessage(Message, kw_only=True, tag_field="e", tag="depthUpdate"):
+    """Changed levels with their new sizes; `pu` on futures only."""
+
+    s: Symbol
+    E: Id
+    U: Id
+    u: Id
+    b: Levels
+    a: Levels
+    pu: Id | None = None
+
+    def event(self) -> Depth:
+        """The changes."""
+        return Depth(
+            symbol=self.s,
+            event_ns=ns_of(self.E),
+            first_id=self.U,
+            last_id=self.u,
+            previous_id=self.pu,
+            bids=_levels(self.b),
+            asks=_levels(self.a),
+            snapshot=False,
+        )
+
+
+class SnapshotMessage(Message, kw_only=True):
+    """The answer to REST `depth`; `E` on futures only."""
+
+    last_update_id: Id = msgspec.field(name="lastUpdateId")
+    bids: Levels
+    asks: Levels
+    E: Id | None = None
+
+    def event(self) -> Depth:
+        """The book's best levels, at most as many as were asked for."""
+        return Depth(
+            symbol=None,
+            event_ns=None if self.E is None else ns_of(self.E),
+            first_id=self.last_update_id,
+            last_id=self.last_update_id,
+            previous_id=None,
+            bids=_levels(self.bids),
+            asks=_levels(self.asks),
+            snapshot=True,
+        )
+
+
+def ns_of(time: int) -> int:
+    """A time of the venue, ms or (from 1e14 on) us UTC, in ns. Raises ParseError if ns do not fit 64 bits."""
+    ns = time * (1_000 if time >= MICROSECONDS_FROM else 1_000_000)
+    if ns > NS_MAX:
+        raise ParseError(f"expected a time in ms or us, found {time}")
+    return ns
+
+
+def _levels(pairs: Levels) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(price), Decimal(size)) for price, size in pairs]
+
+
+# ---- payload -> events
+
+Messages = Mapping[str, type[Message]]
+
+# Channels and event types; then first keys of untagged messages.
+MESSAGES: Messages = MappingProxyType(
+    {
+        "depth": DepthMessage,
+        "depthUpdate": DepthMessage,
+        "trade": TradeMessage,
+        "aggTrade": AggregateTradeMessage,
+        "bookTicker": BestQuoteMessage,
+        "kline": KlineMessage,
+    }
+)
+MESSAGES_UNTAGGED: Messages = MappingProxyType({"lastUpdateId": SnapshotMessage, "u": BestQuoteMessage})
+
+
+class _Frame(msgspec.Struct):
+    stream: str | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    e: str | UnsetType = UNSET
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_RAWS = msgspec.json.Decoder(list[Raw])
+_FIRST_KEY = re.compile(rb'\s*\{\s*"([^"\\\x00-\x1f\x80-\xff]{1,64})"\s*:')
+# RecursionError: arrays nested thousands deep.
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def parser(routes: Mapping[str, Route], messages: Messages) -> Callable[[bytes], list[Event]]:
+    """The `parse` of a market that knows these routes and these messages.
+
+    It raises ParseError for what is malformed and also for what is not documented, so that a new event type
+    of the venue is counted; a known message without a type in `messages` gives []. COIN-M messages are left
+    out wherever they come: bare frames do not tell whether an all-market stream sent them.
+    """
+    tagged = {name: msgspec.json.Decoder(message) for name, message in messages.items()}
+    untagged = {name: msgspec.json.Decoder(message) for name, message in MESSAGES_UNTAGGED.items()}
+
+    def parse(payload: bytes) -> list[Event]:
+        try:
+            name, bodies = _open(payload)
+            decoder = tagged.get(name) if name else untagged.get(first := _first_key(payload))
+            if decoder is None:
+                return _unread(name, routes) if name else _unread(first, UNTAGGED)
+            said = [decoder.decode(body) for body in bodies]
+        except MALFORMED as error:
+            raise ParseError(f"{error}; found {payload[:120]!r}") from None
+        events = [message.event() for message in said if message.st != COIN_M]
+        return [event for event in events if event is not None]
+
+    return parse
+
+
+def _open(payload: bytes) -> tuple[str, list[Raw] | list[bytes]]:
+    """Channel or event type, "" if untagged, and the messages it names."""
+    if payload.startswith(b"["):
+        bodies = _RAWS.decode(payload)
+        return channel_of(_FRAME.decode(bodies[0]).e or "") if bodies else "", bodies
+    frame = _FRAME.decode(payload)
+    if frame.stream is UNSET:
+        return channel_of(frame.e or ""), [payload]
+    if frame.data is UNSET:
+        raise ParseError(f"expected data beside stream, found {payload[:120]!r}")
+    many = bytes(frame.data).startswith(b"[")
+    return channel_of(frame.stream), _RAWS.decode(frame.data) if many else [frame.data]
+
+
+def _first_key(payload: bytes) -> str:
+    found = _FIRST_KEY.match(payload)
+    return found[1].decode() if found else ""
+
+
+def _unread(name: str, routes: Mapping[str, Route]) -> list[Event]:
+    if name not in routes:
+        raise ParseError(f"unknown event {name[:64]!r}")
+    return []
+
+
+def channel_of(name: str) -> str:
+    """The channel in a stream's name, or an event type, cut as the kernel cuts them.
+
+    `depth` of `btcusdt@depth@100ms`, `kline` of `btcusdt@kline_1m`, `!ticker` of `!ticker_1h@arr`,
+    `continuous` of `continuous_kline`.
+    """
+    channel = name if name.startswith("!") else name.partition("@")[2] or name
+    return channel.partition("@")[0].partition("_")[0]
+
+
+# ---- payload -> key
+
+_STREAM = re.compile(rb'"stream"\s*:\s*"([^"]{1,120})"')
+_SYMBOL = re.compile(rb'"s"\s*:\s*"([^"]{1,64})"')
+
+
+def key_of(payload: bytes) -> bytes | None:
+    """Symbol in upper case, the name of a stream about many symbols, None if the payload names neither."""
+    if payload.startswith(b'{"stream":"'):
+        end = payload.find(b'"', 11, 140)
+        return _key_of_stream(payload[11:end]) if end > 0 else None
+    # Bare arrays are about many symbols and name no stream.
+    if payload.startswith((b"[", b'{"lastUpdateId"')):
+        return None
+    if found := _STREAM.search(payload, 0, 256):
+        return _key_of_stream(found[1])
+    found = _SYMBOL.search(payload)
+    return found[1].upper() if found else None
+
+
+@lru_cache(maxsize=8192)
+def _key_of_stream(stream: bytes) -> bytes | None:
+    symbol, at, _ = stream.partition(b"@")
+    if symbol.startswith(b"!") or not at:
+        return stream or None
+    return symbol.upper() or None
+
+
+# ---- instruments
+
+# Quote assets of api.binance.com/api/v3/exchangeInfo, 2021-10-12, and those listed since, to 2026.
+_QUOTES = """
+    BTC USDT BUSD BNB ETH USDC PAX EUR TUSD TRY BRL BIDR AUD GBP RUB BKRW NGN UAH ZAR DAI IDRT USDS USDP XRP
+    TRX BVND VAI GYEN
+    FDUSD EURI USD1 U UST DOGE SOL ARS COP CZK IDR JPY MXN PLN RON
+"""
+# Longest first: BTCFDUSD is quoted in FDUSD, not in a shorter name it also ends in.
+QUOTES = tuple(sorted(_QUOTES.split(), key=len, reverse=True))
+
+
+def canonical(symbol: str) -> str:
+    """BTC-USDT for BTCUSDT, by the longest quote asset it ends in; the symbol itself if that is none."""
+    for quote in QUOTES:
+        if symbol.endswith(quote) and symbol != quote:
+            return f"{symbol.removesuffix(quote)}-{quote}"
+    return symbol
+
+
+class Filter(msgspec.Struct, rename="camel"):
+    """One trading rule of a symbol; only PRICE_FILTER and LOT_SIZE are looked at."""
+
+    filter_type: str
+    tick_size: Amount | None = None
+    step_size: Amount | None = None
+
+
+class SymbolInfo(msgspec.Struct, rename="camel"):
+    """One entry of exchangeInfo. Futures have a contract type, "" while there is no contract to trade."""
+
+    symbol: Symbol
+    base_asset: Symbol
+    quote_asset: Symbol
+    filters: list[Filter]
+    contract_type: str | None = None
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[Raw]
+
+
+_EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo)
+_SYMBOL_INFO = msgspec.json.Decoder(SymbolInfo)
+
+
+def instruments_by(name: Callable[[SymbolInfo], str]) -> Callable[[bytes], list[Instrument]]:
+    """The `instruments` of a market, `name` giving canonical names; unusable symbols are left out."""
+
+    def instruments(payload: bytes) -> list[Instrument]:
+        try:
+            raws = _EXCHANGE_INFO.decode(payload).symbols
+        except MALFORMED as error:
+            raise ParseError(f"expected exchangeInfo: {error}; found {payload[:120]!r}") from None
+        found = (_instrument(raw, name) for raw in raws)
+        return [instrument for instrument in found if instrument is not None]
+
+    return instruments
+
+
+def _instrument(raw: Raw, name: Callable[[SymbolInfo], str]) -> Instrument | None:
+    try:
+        info = _SYMBOL_INFO.decode(raw)
+    except MALFORMED:
+        return None
+    filters = {filter_.filter_type: filter_ for filter_ in info.filters}
+    price, lot = filters.get("PRICE_FILTER"), filters.get("LOT_SIZE")
+    if price is None or lot is None or info.contract_type == "":
+        return None
+    # "0.00000000" switches a rule off.
+    tick, step = _trimmed(price.tick_size or "0"), _trimmed(lot.step_size or "0")
+    if not (tick and step):
+        return None
+    return Instrument(symbol=info.symbol, instrument=name(info), tick=tick, lot=step)
+
+
+def _trimmed(text: str) -> Decimal:
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+MARKETS = [
+    Market(
+        name="binance_spot",
+        wire=BookWire(shape=Shape.PAIRS, rule=Rule.NEXT_ID, roles=ROLES, routes=ROUTES, untagged=UNTAGGED),
+        key_of=key_of,
+        canonical=canonical,
+        parse=parser(ROUTES, MESSAGES),
+        instruments=instruments_by(lambda info: f"{info.base_asset}-{info.quote_asset}"),
+    )
+]

@@ -1,0 +1,165 @@
+"""The commands of this package: `flow` and `replay`. `isotherm` hangs them into its own."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from connectors.commands import Failure
+from connectors.log import Log, LogError, OffsetGoneError, open_log
+from connectors.recording_file import RecordingError
+from connectors.venue import market, markets
+from flows import depth
+from flows import replay as replays
+from flows.runtime.run import EPOCH_S, BusyError, run
+from flows.runtime.source import ShareError, share_of
+from sql.client import Store, StoreError, connect
+from sql.data_dir import DataDirError, password, running
+from sql.migrate import MigrationError, migrate
+
+FLOWS = {depth.NAME: depth}
+KNOWN_ERRORS = (
+    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, RecordingError, ShareError, StoreError,
+)  # fmt: skip
+
+data_dir_option = click.option(
+    "--data-dir", type=click.Path(path_type=Path, file_okay=False), required=True,
+    help="Where log, store and state are kept on this machine.",
+)  # fmt: skip
+log_option = click.option(
+    "--log", "log_url", help="file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]"
+)
+clickhouse_option = click.option(
+    "--clickhouse", "clickhouse_url",
+    help="http(s)://HOST:PORT of a server; user and password from ISOTHERM_CLICKHOUSE_USER and "
+    "ISOTHERM_CLICKHOUSE_PASSWORD.  [default: the embedded store of DATA_DIR]",
+)  # fmt: skip
+
+
+@click.command()
+@click.option("--venue", required=True, type=click.Choice(sorted(markets())), help="The market recorded.")
+@click.option("--symbol", help="The book that snapshots without a symbol belong to, such as BTCUSDT.")
+@click.option(
+    "--partitions", default=1, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
+)
+@data_dir_option
+@log_option
+@clickhouse_option
+@click.argument(
+    "recordings",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True),
+)
+def replay(
+    venue: str,
+    symbol: str | None,
+    partitions: int,
+    data_dir: Path,
+    log_url: str | None,
+    clickhouse_url: str | None,
+    recordings: tuple[Path, ...],
+) -> None:
+    """Replay RECORDINGS, in order, through the log and the depth flow into the store.
+
+    Reads our own recordings, hftbacktest text and cryptofeed jsonl, gzip, zstd or plain. Ends with one line of JSON.
+
+    \b
+    Examples:
+      isotherm replay --venue binance_futures --symbol BTCUSDT --data-dir data btcusdt_20240808.gz
+      isotherm replay --venue binance_spot --data-dir data --log kafka:broker:9092 recording.zst
+      isotherm sql --data-dir data "SELECT * FROM market.depth_measures_1s LIMIT 5"
+    """
+    with _one_line_errors(), _log(data_dir, log_url) as log, _store(data_dir, clickhouse_url) as store:
+        job = replays.Replay(
+            market(venue), recordings, symbol, partitions, log, store, _recovery(data_dir, "1/1")
+        )
+        summary = replays.replay(job, lambda text: click.echo(text, err=True))
+        click.echo(json.dumps(summary))
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(FLOWS)))
+@click.option(
+    "--share", default="1/1", show_default=True, help="Which partitions: i/n is every n-th from the i-th on."
+)
+@click.option("--until-end", is_flag=True, help="Stop at the end of the log instead of following it.")
+@click.option(
+    "--epoch", "epoch_s", default=EPOCH_S, show_default=True, help="Seconds between two saves of the state."
+)
+@data_dir_option
+@log_option
+@clickhouse_option
+def flow(
+    name: str,
+    share: str,
+    until_end: bool,
+    epoch_s: float,
+    data_dir: Path,
+    log_url: str | None,
+    clickhouse_url: str | None,
+) -> None:
+    """Run the flow NAME over its share of the raw topics.
+
+    One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
+    outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
+
+    \b
+    Examples:
+      isotherm flow depth --data-dir data
+      isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
+    """
+    module = FLOWS[name]
+    with _one_line_errors(), _log(data_dir, log_url) as log:
+        parts = share_of(module.raw_parts(log), share)
+        if not parts:
+            raise Failure(
+                f"share {share} of the log has no raw topic: start a connector or replay a recording first"
+            )
+        with _store(data_dir, clickhouse_url) as store:
+            dataflow = module.get_flow(log, store, parts, follow=not until_end)
+            run(dataflow, _recovery(data_dir, share), epoch_s)
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """What a user can cause becomes one line on standard error, exit code 2."""
+    try:
+        yield
+    except KNOWN_ERRORS as error:
+        raise Failure(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _log(data_dir: Path, url: str | None) -> Iterator[Log]:
+    with contextlib.closing(open_log(url or f"file:{data_dir / 'log'}")) as log:
+        yield log
+
+
+@contextlib.contextmanager
+def _store(data_dir: Path, url: str | None) -> Iterator[Store]:
+    """The store to write to; the data directory's own is started if it does not run."""
+    with contextlib.ExitStack() as stack:
+        if url is None:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            store = _embedded(data_dir, stack.enter_context(running(data_dir)))
+        else:
+            user = os.environ.get("ISOTHERM_CLICKHOUSE_USER", "writer")
+            store = connect(url, user, os.environ.get("ISOTHERM_CLICKHOUSE_PASSWORD", ""))
+        stack.callback(store.close)
+        yield store
+
+
+def _embedded(data_dir: Path, url: str) -> Store:
+    """The data directory's own store, brought to this version's schema. A server is migrated by its operator."""
+    admin = connect(url, "admin", password(data_dir, "admin"))
+    migrate(admin)
+    admin.close()
+    return connect(url, "writer", password(data_dir, "writer"))
+
+
+def _recovery(data_dir: Path, share: str) -> Path:
+    return data_dir / "flow" / f"{depth.NAME}-{share.replace('/', '-of-')}"

@@ -1,0 +1,649 @@
+"""The depth kernel: the order books of one partition of a raw topic, second by second.
+
+What the rows mean. A *book message* is a diff of the venue; its time is the venue's event time.
+
+Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
+It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
+silent, when the partition's clock (the latest event time of its book messages and `!clock` lines) has passed
+s + 1 by GRACE_MS; a message that comes later still is applied and counted as late. A silent second of a live
+book repeats it.
+
+There is no row for a second at whose end the book is not live, is crossed (best bid >= best ask) or lacks a
+side. A gap, a `!reset` or an unusable state clears the book; the seconds from the last message before a gap to
+the message that shows it are holes, because what is missing may lie in any of them.
+
+* `bid`, `ask`: size resting in bins of `bin_step`, COLUMN_BINS of them from bin `base_bin` on: a multiple of 64,
+  the mid's bin less COLUMN_BINS / 2 rounded to 64, at least 0. The book is known whole as far as its seeding
+  snapshot reached: bids from the snapshot's lowest bid up (`covered_low`), asks to its highest ask
+  (`covered_high`); a side on which a REST snapshot returned fewer levels than its `limit` is known whole (0,
+  inf). A bin with a tick beyond that holds what the venue has told of it since, a lower bound, and is NaN, not
+  zero, while that is nothing.
+* best prices and sizes, `spread`, `mid`, `weighted_mid` = (bid * ask_size + ask * bid_size) / (bid_size +
+  ask_size), at the end of the second (definitions: weighted mid, not Stoikov's micro-price).
+* `bid_10bps` ...: size at prices >= mid * (1 - bps / 10000), asks likewise; NaN where that reaches beyond
+  the covered prices. `imbalance_10bps` ... = (bid - ask) / (bid + ask), NaN if either is or both are 0.
+* `ofi`: order-flow imbalance, the sum over messages of e_n of Cont, Kukanov and Stoikov (2014), at the best
+  quotes, in base currency. Messages that were waiting for the snapshot do not count, nor does the snapshot.
+* `updates`: messages applied, counted as for `ofi`. `received_ns`: receive time of the newest message applied.
+* `version`: receive time of the line that closed the second.
+
+Rows of 10 s and 1 min: bins and bands are means over the seconds that knew them, best prices and what follows
+from them and the covered prices are those of the last live second, `ofi` and `updates` are sums, imbalances
+follow from the mean
+bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the union of the
+columns' bins.
+
+Sizes are exact integers until the one division that makes them a float, so that a replay gives the same bytes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from connectors import record
+from connectors.instruments import bin_step
+from connectors.record import Line, Record
+from connectors.venue import Instrument, Market
+from flows.kernels import book as b
+from flows.kernels.block import Block
+from flows.kernels.order_book import (
+    ALL_ASKS,
+    ALL_BIDS,
+    NO_ASKS,
+    NO_BIDS,
+    TICK_MAX,
+    Int64s,
+    OrderBook,
+    OverflowedError,
+)
+from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
+
+GRACE_MS = 250
+SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
+LEVELS_MAX = 1 << 20  # of one message
+DECIMALS_MAX = 12  # of an instrument's units
+PAYLOAD_HEAD_BYTES = 4096
+DUMP_VERSION = 2
+
+TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
+    "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
+    "instruments": ("venue", "symbol", "instrument", "tick", "lot", "bin_step", "contract_size", "inferred", "version"),
+    "dead_letters": (
+        "topic", "partition", "offset", "position", "reason", "detail", "received_ns", "payload", "version",
+    ),
+}  # fmt: skip
+
+_BAD_REASONS = {
+    b.BAD_FRAME: "malformed frame",
+    b.BAD_LEVELS: "malformed level",
+    b.BAD_FIELDS: "missing ids or side",
+    b.BAD_TIME: "event time ahead of receipt",
+    b.BAD_SIZE: "number or level count too large",
+}
+_PERHAPS_SPACED = (b.BAD_FRAME, b.BAD_LEVELS, b.BAD_FIELDS)
+# RecursionError: arrays nested thousands deep.
+_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_LINE_COUNTS = {
+    "depth_messages": b.N_DEPTH, "applied": b.N_APPLIED, "stale": b.N_STALE, "late": b.N_LATE,
+    "trades": b.N_TRADES, "other": b.N_OTHER, "levels": b.N_LEVELS,
+}  # fmt: skip
+_EVENT_COUNTS = ("gaps", "crossed", "resets", "stale_snapshots", "unused_snapshots", "dead_letters")
+_LIMIT = re.compile(rb"[?&]limit=(\d+)")
+
+_Levels = tuple[Int64s, Int64s, Int64s]  # ticks, lots, sides (0 bid, 1 ask)
+
+
+class _Reset(msgspec.Struct):
+    reason: str
+
+
+class _Clock(msgspec.Struct):
+    time_ns: int
+
+
+class _Covered(msgspec.Struct):
+    """Of a `!book` line: the prices its bids and asks reach to; None: every one is there."""
+
+    covered: tuple[Decimal | None, Decimal | None]
+
+
+class DepthKernel:
+    """All order books of one partition. `on_records` takes log records in order and returns finished rows.
+
+    Pure: what it returns and holds depends on the records alone, not on how they are grouped into calls.
+    """
+
+    def __init__(self, market: Market, partition: int) -> None:
+        self._market = market
+        self._partition = partition
+        self._wire = wire_array(market)
+        self._books: dict[bytes, OrderBook] = {}
+        self._instruments: dict[bytes, Instrument] = {}
+        self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
+        self._clock = np.zeros(2, np.int64)
+        self._silent_until = 0
+        self._rows: dict[str, list[tuple[Any, ...]]] = {}
+        self._row_second = 0
+        self._offset = 0
+        self._position: int | None = None
+        self.counts: Counter[str] = Counter()
+        self._ticks = np.empty(LEVELS_MAX, np.int64)
+        self._lots = np.empty(LEVELS_MAX, np.int64)
+
+    def on_records(self, records: Iterable[Record]) -> list[Block]:
+        """Take records in log order; returns the rows that are finished."""
+        books, clock = self._books, self._clock
+        for key, offset, body in records:
+            book = books.get(key)
+            if book is None:
+                book = books[key] = OrderBook(key, int(self._market.wire.rule))
+            self._offset = offset
+            self._on_lines(book, body)
+            until = (clock.item(0) - GRACE_MS) // 1000
+            if until > self._silent_until:
+                self._silent_until = until
+                for each in books.values():
+                    self._close_silent(each)
+            elif book.meta.item(b.SECOND) < until:
+                self._close_silent(book)
+        return self._take() if self._complete() else []
+
+    def flush(self) -> list[Block]:
+        """The rows still held back for company (see `_complete`): for the end of a log."""
+        return self._take()
+
+    def summary(self) -> dict[str, Any]:
+        """Counters since the kernel began, and where each book with book messages stands."""
+        counts = {
+            name: sum(int(x.meta[slot]) for x in self._books.values()) for name, slot in _LINE_COUNTS.items()
+        }
+        counts |= {name: self.counts[name] for name in _EVENT_COUNTS}
+        return counts | {
+            "books": {
+                k.decode("utf-8", "replace"): _standing(x)
+                for k, x in self._books.items()
+                if x.meta[b.N_DEPTH]
+            }
+        }
+
+    # Lines.
+
+    def _on_lines(self, book: OrderBook, body: bytes) -> None:
+        buf = np.frombuffer(body, np.uint8)
+        run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
+        pos = 0
+        while pos < len(body):
+            code, start, pos = run(
+                buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire
+            )
+            if code == b.END:
+                return
+            try:
+                pos = self._on_stop(book, code, body, start, pos)
+            except record.LineError:
+                # The compiled scanner looks at a line's head only as far as it needs to.
+                self._dead_letter(body, start, len(body), "torn record")
+                return
+
+    def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
+        """Do what `book.run` stopped for; returns where it goes on."""
+        m = book.meta
+        if code == b.CLOSE:
+            self._close(book, int(m[b.EVENT_MS]) // 1000, int(m[b.RECV]))
+            return start
+        if code == b.GROW:
+            book.grow_far(int(m[b.BIDS_END] - m[b.BIDS_AT] + m[b.ASKS_END] - m[b.ASKS_AT]))
+            return start
+        if code == b.FINER:
+            return start if self._finer(book, body, start, end) else end
+        if code == b.WAIT:
+            book.wait(body[start:end])
+        elif code == b.RECENTRE:
+            book.recentre()
+            b.count_jump(book.window, m)
+            self._judge_crossing(book, body, start, end)
+        elif code == b.CROSSED:
+            self._crossed(book, body, start, end)
+        elif code == b.GAP:
+            self._gap(book, body[start:end])
+        elif code == b.SNAPSHOT:
+            self._on_snapshot(book, body, start, end)
+        elif code == b.CONTROL:
+            self._on_control(book, body, start, end)
+        else:
+            self._unreadable(book, code, body, start, end)
+        return end
+
+    def _on_lines_at(self, book: OrderBook, body: bytes, position: int) -> None:
+        """Lines that do not stand in the record themselves: they waited, or were rewritten."""
+        outer, self._position = self._position, position if self._position is None else self._position
+        self._on_lines(book, body)
+        self._position = outer
+
+    def _unreadable(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> None:
+        """A line the compiled scanner cannot read: once more without white space, else set aside."""
+        reason = "torn record" if code == b.TORN else "unknown message"
+        if code == b.BAD:
+            reason = _BAD_REASONS[int(book.meta[b.REASON])]
+        if code == b.UNKNOWN or (code == b.BAD and int(book.meta[b.REASON]) in _PERHAPS_SPACED):
+            line = _line(body, start)
+            try:
+                compact = msgspec.json.format(line.payload, indent=-1)
+            except _MALFORMED:
+                compact, reason = line.payload, "malformed frame"
+            if compact != line.payload:
+                self._on_lines_at(book, record.encode_line(line.recv_ns, line.origin, compact), start)
+                return
+        self._dead_letter(body, start, end, reason)
+
+    def _finer(self, book: OrderBook, body: bytes, start: int, end: int) -> bool:
+        """Take the finer decimals the line at hand needs; False if the book cannot hold them."""
+        m = book.meta
+        try:
+            book.rescale(int(m[b.NEED_PRICE_DECIMALS]), int(m[b.NEED_SIZE_DECIMALS]))
+        except OverflowedError as error:
+            self._dead_letter(body, start, end, "finer digits overflow")
+            self._reset(book, int(self._clock[0]) * 1_000_000, str(error), _line(body, start).recv_ns)
+            return False
+        instrument = self._instruments.get(book.key)
+        if book.live and instrument is not None:
+            detail = f"{m[b.PRICE_DECIMALS]} price and {m[b.SIZE_DECIMALS]} size decimals"
+            recv_ns = _line(body, start).recv_ns
+            self._event(book, int(m[b.EVENT_MS] or self._clock[0]) * 1_000_000, "rescaled", detail, recv_ns)
+            if instrument.inferred:
+                self._set_instrument(book, self._infer(book), recv_ns)
+        return True
+
+    # Snapshots, control lines, breaks.
+
+    def _on_snapshot(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        line = _line(body, start)
+        if not book.live:
+            book.unsettle()
+        if not self._scan(book, line.payload) and not self._scan(book, _compact(line.payload)):
+            self._dead_letter(body, start, end, "malformed snapshot")
+            return
+        levels, m = self._scratch(book), book.meta
+        update_id, event_ms = int(m[b.MESSAGE_ID]), int(m[b.EVENT_MS])
+        covered, is_crossed = _covered(book, line, levels), _is_crossed(levels)
+        if is_crossed or (len(levels[0]) and int(levels[0].max()) > TICK_MAX):
+            self._dead_letter(body, start, end, "crossed snapshot" if is_crossed else "price too large")
+        elif not book.live:
+            self._seed(book, levels, covered, start, line.recv_ns)
+            if book.live:
+                time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
+                self._event(
+                    book, time_ns, "seeded", f"at update {update_id}, {len(levels[0])} levels", line.recv_ns
+                )
+        elif update_id == m[b.LAST_ID]:
+            # Only a snapshot at the very id of a live book can add to it: what lies beyond the first one's reach.
+            book.add(*levels)
+            book.covered[:] = min(book.covered[0], covered[0]), max(book.covered[1], covered[1])
+        else:
+            self.counts["unused_snapshots"] += 1
+
+    def _scan(self, book: OrderBook, payload: bytes) -> bool:
+        """Parse a snapshot's payload into scratch, with as many decimals as it needs."""
+        buf, m = np.frombuffer(payload, np.uint8), book.meta
+        m[b.RECV] = 0
+        while True:
+            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire)
+            if code != b.FINER:
+                return bool(code == 0)
+            try:
+                book.rescale(int(m[b.NEED_PRICE_DECIMALS]), int(m[b.NEED_SIZE_DECIMALS]))
+            except OverflowedError:
+                return False
+
+    def _seed(
+        self, book: OrderBook, levels: _Levels, covered: tuple[int, int], start: int, recv_ns: int
+    ) -> None:
+        m = book.meta
+        update_id = int(m[b.MESSAGE_ID])
+        self._describe(book, levels, recv_ns)
+        book.seed(*levels, update_id)
+        book.covered[:] = covered
+        m[b.RECEIVED] = recv_ns
+        if m[b.SECOND] < 0 and self._clock[0] > 0:
+            m[b.SECOND] = self._clock[0] // 1000
+        m[b.HEARD] = m[b.SECOND]
+        counted = m[[b.N_DEPTH, b.N_LATE]]
+        self._on_lines_at(book, book.stop_waiting(), start)
+        m[[b.N_DEPTH, b.N_LATE]] = counted
+        m[[b.OFI, b.UPDATES]] = 0
+
+    def _on_control(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        line = _line(body, start)
+        time_ns = int(self._clock[0]) * 1_000_000 or line.recv_ns
+        try:
+            if line.origin == record.INSTRUMENT:
+                self._set_instrument(book, _instrument(line.payload), line.recv_ns)
+            elif line.origin == record.BOOK:
+                self._on_snapshot(book, body, start, end)
+            elif line.origin == record.RESET:
+                self._reset(
+                    book, time_ns, msgspec.json.decode(line.payload, type=_Reset).reason, line.recv_ns
+                )
+            elif line.origin == record.CLOCK:
+                event_ms = msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000
+                if event_ms > line.recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
+                    self._dead_letter(body, start, end, _BAD_REASONS[b.BAD_TIME])
+                elif event_ms > self._clock[0]:
+                    self._clock[:] = event_ms, line.recv_ns
+            else:
+                self._dead_letter(body, start, end, "unknown control line")
+        except _MALFORMED:
+            self._dead_letter(body, start, end, "malformed control line")
+
+    def _gap(self, book: OrderBook, line: bytes) -> None:
+        """The message does not follow. What was held is void; the message waits for the next snapshot."""
+        m = book.meta
+        event_ms, recv_ns = int(m[b.EVENT_MS]), int(m[b.RECV])
+        if m[b.SEEDED]:
+            # Not a break in the stream: the snapshot is older than the first message after it.
+            self.counts["stale_snapshots"] += 1
+            kind, detail = (
+                "stale snapshot",
+                f"at update {m[b.LAST_ID]}, the first message begins at {m[b.FIRST_ID]}",
+            )
+        else:
+            self.counts["gaps"] += 1
+            found = m[b.PREVIOUS_ID] if m[b.PREVIOUS_ID] >= 0 else m[b.FIRST_ID]
+            kind, detail = "gap", f"the book stands at update {m[b.LAST_ID]}, the message follows {found}"
+        self._event(book, event_ms * 1_000_000, kind, detail, recv_ns)
+        book.clear()
+        self._close(book, event_ms // 1000, recv_ns)
+        book.wait(line)
+
+    def _reset(self, book: OrderBook, time_ns: int, reason: str, recv_ns: int) -> None:
+        self.counts["resets"] += 1
+        self._event(book, time_ns, "reset", reason, recv_ns)
+        book.clear()
+        book.stop_waiting()
+
+    def _crossed(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        """Best bid at or over best ask. The ids follow, so the book is the venue's; it is a hole while it lasts."""
+        m = book.meta
+        self.counts["crossed"] += 1
+        detail = f"bid {book.price(int(m[b.BEST_BID]))}, ask {book.price(int(m[b.BEST_ASK]))}"
+        self._event(book, int(m[b.EVENT_MS]) * 1_000_000, "crossed", detail, int(m[b.RECV]))
+        self._dead_letter(body, start, end, "crossed book")
+
+    def _judge_crossing(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        """As `book.run` does while the best prices are in the window."""
+        m = book.meta
+        was, now = int(m[b.CROSSED_NOW]), int(m[b.BEST_BID] >= m[b.BEST_ASK])
+        m[b.CROSSED_NOW] = now
+        if now and not was:
+            self._crossed(book, body, start, end)
+
+    # Instruments.
+
+    def _describe(self, book: OrderBook, levels: _Levels, recv_ns: int) -> None:
+        """See that the book has an instrument and a bin width before its first column."""
+        if book.key not in self._instruments:
+            self._set_instrument(book, self._infer(book), recv_ns)
+        instrument = self._instruments[book.key]
+        if book.bin_step is None and len(levels[0]):
+            mid = book.price(max(_mid_tick(levels), 1))
+            book.bin_step = instrument.bin_step or bin_step(mid, instrument.tick)
+            self._set_instrument(book, instrument, recv_ns)
+
+    def _infer(self, book: OrderBook) -> Instrument:
+        symbol = book.key.decode("utf-8", "replace")
+        return Instrument(
+            symbol=symbol,
+            instrument=self._market.canonical(symbol),
+            tick=Decimal(1).scaleb(-int(book.meta[b.PRICE_DECIMALS])),
+            lot=Decimal(1).scaleb(-int(book.meta[b.SIZE_DECIMALS])),
+            inferred=True,
+        )
+
+    def _set_instrument(self, book: OrderBook, instrument: Instrument, recv_ns: int) -> None:
+        self._instruments[book.key] = instrument
+        if instrument.bin_step is not None and book.bin_step is None:
+            book.bin_step = instrument.bin_step
+        decimals = (max(-_exponent(instrument.tick), 0), max(-_exponent(instrument.lot), 0))
+        if not book.live:
+            book.rescale(*decimals)
+            book.settle()
+        width = float(book.bin_step) if book.bin_step is not None else float("nan")
+        self._add(
+            "instruments", self._market.name, instrument.symbol, instrument.instrument, float(instrument.tick),
+            float(instrument.lot), width, float(instrument.contract_size), instrument.inferred, recv_ns,
+        )  # fmt: skip
+
+    def _name(self, book: OrderBook) -> str:
+        instrument = self._instruments.get(book.key)
+        return (
+            self._market.canonical(book.key.decode("utf-8", "replace"))
+            if instrument is None
+            else instrument.instrument
+        )
+
+    # Seconds.
+
+    def _close(self, book: OrderBook, until: int, version: int) -> None:
+        """End the book's seconds before `until`: a row for each at whose end it is complete."""
+        m = book.meta
+        begin = int(m[b.SECOND])
+        m[b.SECOND] = max(until, begin)
+        rollups = self._rollups.get(book.key)
+        if rollups is None:
+            rollups = self._rollups[book.key] = tuple(Rollup(interval_s) for interval_s in TABLES)
+        if book.complete and book.bin_step is None:
+            self._describe(book, book.levels(), version)
+            book.recentre()
+        column = Column(book) if book.complete else None
+        silent = min(until, max(begin, int(m[b.HEARD]) + SILENCE_S_MAX))
+        for second in range(begin, silent):
+            if column is not None:
+                for rollup in rollups:
+                    rollup.add(column, int(m[b.OFI]), int(m[b.UPDATES]))
+            m[[b.OFI, b.UPDATES]] = 0
+            self._end(book, rollups, second, second + 1, version)
+        if until > silent:
+            self._end(book, rollups, silent - 1, until, version)
+
+    def _end(
+        self, book: OrderBook, rollups: tuple[Rollup, ...], second: int, until: int, version: int
+    ) -> None:
+        """Rows of the intervals that `second`, the last one added, lies in and that are over at `until`."""
+        for rollup in rollups:
+            start = second - second % rollup.interval_s
+            if rollup.live_s and until >= start + rollup.interval_s:
+                assert book.bin_step is not None
+                row = rollup.row(self._name(book), self._market.name, start, float(book.bin_step), version)
+                if not self._rows.get(TABLES[1]):
+                    self._row_second = second
+                self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
+
+    def _close_silent(self, book: OrderBook) -> None:
+        """End the seconds that the clock has passed by the grace."""
+        if book.live and book.meta[b.SECOND] < 0 < self._clock[0]:
+            book.meta[[b.SECOND, b.HEARD]] = self._clock[0] // 1000
+        elif 0 <= book.meta[b.SECOND] < self._silent_until:
+            self._close(book, self._silent_until, int(self._clock[1]))
+
+    # Rows.
+
+    def _complete(self) -> bool:
+        """Whether rows may leave: a second goes when all live books have ended it, for few and large inserts."""
+        if not self._rows.get(TABLES[1]):
+            return bool(self._rows)
+        return all(x.meta[b.SECOND] > self._row_second for x in self._books.values() if x.live)
+
+    def _take(self) -> list[Block]:
+        blocks = [Block.of(table, TABLE_COLUMNS[table], rows) for table, rows in self._rows.items() if rows]
+        self._rows = {}
+        return blocks
+
+    def _add(self, table: str, *row: Any) -> None:
+        self._rows.setdefault(table, []).append(row)
+
+    def _event(self, book: OrderBook, time_ns: int, kind: str, detail: str, recv_ns: int) -> None:
+        update_id = max(int(book.meta[b.LAST_ID]), 0)
+        self._add(
+            "book_events", self._name(book), self._market.name, time_ns, kind, detail, update_id, recv_ns
+        )
+
+    def _dead_letter(self, body: bytes, start: int, end: int, reason: str) -> None:
+        self.counts["dead_letters"] += 1
+        try:
+            recv_ns, _, payload = _line(body, start)
+        except record.LineError:
+            recv_ns, payload = 0, body[start:end]
+        position = start if self._position is None else self._position
+        self._add(
+            "dead_letters", self._market.topic, self._partition, self._offset, position, reason,
+            f"{len(payload)} bytes", recv_ns, payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace"), recv_ns,
+        )  # fmt: skip
+
+    def _scratch(self, book: OrderBook) -> _Levels:
+        """The levels of the message parsed last, as copies; those of size 0 are left out."""
+        m = book.meta
+        bids, asks = slice(m[b.BIDS_AT], m[b.BIDS_END]), slice(m[b.ASKS_AT], m[b.ASKS_END])
+        ticks = np.concatenate([self._ticks[bids], self._ticks[asks]])
+        lots = np.concatenate([self._lots[bids], self._lots[asks]])
+        sides = np.repeat(np.array([0, 1], np.int64), [bids.stop - bids.start, asks.stop - asks.start])
+        held = lots > 0
+        return ticks[held], lots[held], sides[held]
+
+    # Recovery.
+
+    def dump(self) -> bytes:
+        """All state as bytes: what `load` makes continues exactly here."""
+        return msgspec.msgpack.encode(
+            {
+                "version": DUMP_VERSION,
+                "clock": self._clock.tobytes(),
+                "silent_until": self._silent_until,
+                "row_second": self._row_second,
+                "counts": dict(self.counts),
+                "books": {key: book.dump() for key, book in self._books.items()},
+                "instruments": {key: msgspec.json.encode(x) for key, x in self._instruments.items()},
+                "rollups": {key: [x.dump() for x in rollups] for key, rollups in self._rollups.items()},
+                "rows": [(table, [_packed(row) for row in rows]) for table, rows in self._rows.items()],
+            }
+        )
+
+    def load(self, state: bytes) -> None:
+        """Take the state that `dump` gave. Raises ValueError if another version of this kernel wrote it."""
+        found = msgspec.msgpack.decode(state, strict=False)
+        if found.get("version") != DUMP_VERSION:
+            raise ValueError(
+                f"expected kernel state of version {DUMP_VERSION}, found {found.get('version')}: "
+                "remove the flow's recovery directory to rebuild from the raw topic"
+            )
+        self._clock[:] = np.frombuffer(found["clock"], np.int64)
+        self._silent_until, self._row_second = found["silent_until"], found["row_second"]
+        self.counts = Counter(found["counts"])
+        self._books = {key: OrderBook.load(key, x) for key, x in found["books"].items()}
+        self._instruments = {
+            k: msgspec.json.decode(x, type=Instrument) for k, x in found["instruments"].items()
+        }
+        self._rollups = {k: tuple(Rollup.load(x) for x in rollups) for k, rollups in found["rollups"].items()}
+        self._rows = {table: [_unpacked(row) for row in rows] for table, rows in found["rows"]}
+
+
+def _line(body: bytes, start: int) -> Line:
+    line = next(record.decode_lines(body, start))
+    if not 0 <= line.recv_ns < 1 << 63:
+        raise record.LineError(f"expected a receive time in ns, found {line.recv_ns}")
+    return line
+
+
+def _instrument(payload: bytes) -> Instrument:
+    """Raises msgspec.ValidationError also for what no book can have."""
+    found = msgspec.json.decode(payload, type=Instrument)
+    units = (
+        found.tick,
+        found.lot,
+        found.contract_size,
+        *([] if found.bin_step is None else [found.bin_step]),
+    )
+    if not all(unit.is_finite() and unit > 0 and _exponent(unit) >= -DECIMALS_MAX for unit in units):
+        raise msgspec.ValidationError(f"expected tick, lot, size and bin above zero, found {found}")
+    if found.bin_step is not None and found.bin_step % found.tick:
+        raise msgspec.ValidationError(f"expected a bin of whole ticks, found {found}")
+    return found
+
+
+def _compact(payload: bytes) -> bytes:
+    """The payload without white space; as it is if it is not JSON."""
+    try:
+        return msgspec.json.format(payload, indent=-1)
+    except _MALFORMED:
+        return payload
+
+
+def _standing(book: OrderBook) -> dict[str, Any]:
+    bid, ask = book.best()
+    return {
+        "state": "live" if book.live else "waiting for a snapshot",
+        "best_bid": None if bid is None else str(bid),
+        "best_ask": None if ask is None else str(ask),
+        "levels": int(b.count_levels(book.window, book.meta)),
+        "waiting": len(book.waiting),
+    }
+
+
+def _covered(book: OrderBook, line: Line, levels: _Levels) -> tuple[int, int]:
+    """The lowest bid and highest ask tick that a snapshot tells about."""
+    ticks, _, sides = levels
+    bids, asks = ticks[sides == 0], ticks[sides == 1]
+    if line.origin == record.BOOK:
+        lowest, highest = msgspec.json.decode(line.payload, type=_Covered).covered
+        shift = int(book.meta[b.PRICE_DECIMALS])
+        return (
+            ALL_BIDS if lowest is None else int(lowest.scaleb(shift).to_integral_value(ROUND_CEILING)),
+            ALL_ASKS if highest is None else int(highest.scaleb(shift).to_integral_value(ROUND_FLOOR)),
+        )
+    limit = _LIMIT.search(line.origin)
+    most = int(limit[1]) if limit else 0
+    # A side with no level, from a venue that did not say how many it would send, tells nothing.
+    lowest_bid = ALL_BIDS if len(bids) < most else int(bids.min()) if len(bids) else NO_BIDS
+    highest_ask = ALL_ASKS if len(asks) < most else int(asks.max()) if len(asks) else NO_ASKS
+    return lowest_bid, highest_ask
+
+
+def _is_crossed(levels: _Levels) -> bool:
+    ticks, _, sides = levels
+    bids, asks = ticks[sides == 0], ticks[sides == 1]
+    return bool(len(bids) and len(asks) and bids.max() >= asks.min())
+
+
+def _mid_tick(levels: _Levels) -> int:
+    ticks, _, sides = levels
+    bids, asks = ticks[sides == 0], ticks[sides == 1]
+    best = [*([int(bids.max())] if len(bids) else []), *([int(asks.min())] if len(asks) else [])]
+    return sum(best) // len(best)
+
+
+def _exponent(value: Decimal) -> int:
+    exponent = value.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return exponent
+
+
+def wire_array(market: Market) -> Int64s:
+    """A market's wire as `book.run` reads it: three lengths, then names by their first 8 bytes and what they mean."""
+    tables: tuple[Mapping[str, int], ...] = (market.wire.roles, market.wire.routes, market.wire.untagged)
+    packed = [len(table) for table in tables]
+    for table in tables:
+        packed += [int.from_bytes(name.encode()[:8], "little") for name in table]
+        packed += [int(meaning) for meaning in table.values()]
+    return np.array(packed, np.int64)
+
+
+def _packed(row: tuple[Any, ...]) -> list[Any]:
+    return [x.tobytes() if isinstance(x, np.ndarray) else x for x in row]
+
+
+def _unpacked(row: list[Any]) -> tuple[Any, ...]:
+    return tuple(np.frombuffer(x, np.float32) if isinstance(x, bytes) else x for x in row)

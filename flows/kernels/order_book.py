@@ -1,0 +1,253 @@
+"""The state of one order book: the arrays that `flows.kernels.book` works on, and what moves or rebuilds them.
+
+Prices are int ticks of 10**-price_decimals, sizes int lots of 10**-size_decimals. Both follow the finest digits
+seen in the venue's text: finer digits rescale the whole book exactly, nothing is ever rounded.
+"""
+
+from collections import deque
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.kernels import book as b
+
+Int64s = NDArray[np.int64]
+
+COLUMN_BINS = 704  # at least 640 around the mid, after alignment to 64
+BAND_BPS = np.array([10, 25, 50, 100], np.int64)
+WIDTH_MIN = 1 << 12
+WIDTH_MAX = 1 << 22  # 64 MiB a book
+FAR_MIN = 1 << 10
+WAITING_BYTES_MAX = 16 << 20
+TICK_MAX = 1 << 48  # keeps mid * bps within int64
+ALL_BIDS, ALL_ASKS = 0, b.NO_ASK
+NO_BIDS, NO_ASKS = b.NO_ASK, 0
+
+
+class OverflowedError(ValueError):
+    """A price or size does not fit int64 at the decimals the venue has come to use."""
+
+
+class OrderBook:
+    """One instrument's book. Not live until `seed`; `waiting` then holds the messages for the next snapshot."""
+
+    __slots__ = (
+        "bin_step",
+        "covered",
+        "far_key",
+        "far_lots",
+        "key",
+        "meta",
+        "waiting",
+        "waiting_bytes",
+        "window",
+    )
+
+    def __init__(self, key: bytes, rule: int) -> None:
+        self.key = key
+        self.meta: Int64s = np.zeros(b.META, np.int64)
+        self.meta[b.RULE] = rule
+        self.meta[b.SECOND] = -1
+        self.bin_step: Decimal | None = None
+        self.covered: Int64s = np.zeros(2, np.int64)
+        self.waiting: deque[bytes] = deque()
+        self.waiting_bytes = 0
+        self._allocate(0, 0, FAR_MIN)
+        self.meta[b.BEST_BID], self.meta[b.BEST_ASK] = -1, b.NO_ASK
+
+    @property
+    def live(self) -> bool:
+        """Seeded and unbroken since."""
+        return bool(self.meta[b.LIVE])
+
+    @property
+    def complete(self) -> bool:
+        """Whether a column can be taken: live, both sides there, not crossed."""
+        return bool(self.meta[b.LIVE] and not self.meta[b.CROSSED_NOW] and b.inside(self.meta))
+
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        """Best bid and ask; None for a side without a level or a book that is not live."""
+        if not self.live:
+            return None, None
+        m = self.meta
+        bid = self.price(int(m[b.BEST_BID])) if m[b.BEST_BID] >= m[b.BASE] else None
+        ask = self.price(int(m[b.BEST_ASK])) if m[b.BEST_ASK] < m[b.BASE] + m[b.WIDTH] else None
+        return bid, ask
+
+    def price(self, tick: int) -> Decimal:
+        """A tick as a price with the book's decimals."""
+        return Decimal(tick).scaleb(-int(self.meta[b.PRICE_DECIMALS]))
+
+    def bin_ticks(self) -> int:
+        """Width of a bin in ticks."""
+        assert self.bin_step is not None
+        return int(self.bin_step.scaleb(int(self.meta[b.PRICE_DECIMALS])))
+
+    def wait(self, line: bytes) -> None:
+        """Keep a message for the next snapshot; beyond 16 MiB the oldest go, which only costs that snapshot."""
+        self.waiting.append(line)
+        self.waiting_bytes += len(line)
+        while self.waiting_bytes > WAITING_BYTES_MAX:
+            self.waiting_bytes -= len(self.waiting.popleft())
+
+    def stop_waiting(self) -> bytes:
+        """The waiting messages in order; none are left."""
+        lines = b"".join(self.waiting)
+        self.waiting.clear()
+        self.waiting_bytes = 0
+        return lines
+
+    def clear(self) -> None:
+        """Forget the book: it is not live until the next `seed`."""
+        m = self.meta
+        m[[b.LIVE, b.SEEDED, b.CROSSED_NOW, b.OFI, b.UPDATES]] = 0
+        self._allocate(0, 0, FAR_MIN)
+        m[b.BEST_BID], m[b.BEST_ASK] = -1, b.NO_ASK
+
+    def seed(self, ticks: Int64s, lots: Int64s, sides: Int64s, update_id: int) -> None:
+        """Become the book of these levels (sides: 0 bid, 1 ask) at `update_id`, live."""
+        m = self.meta
+        self._rebuild(ticks, lots, sides)
+        m[[b.LIVE, b.SEEDED]] = 1
+        m[[b.CROSSED_NOW, b.OFI, b.UPDATES]] = 0
+        m[b.LAST_ID] = update_id
+        self.settle()
+
+    def settle(self) -> None:
+        """Keep the decimals: a book, its roll-ups or its instrument have had them."""
+        m = self.meta
+        m[b.SETTLED_PRICE_DECIMALS], m[b.SETTLED_SIZE_DECIMALS] = m[b.PRICE_DECIMALS], m[b.SIZE_DECIMALS]
+
+    def unsettle(self) -> None:
+        """Forget the decimals that only messages waiting for a snapshot have needed: they may be garbage."""
+        m = self.meta
+        m[b.PRICE_DECIMALS], m[b.SIZE_DECIMALS] = m[b.SETTLED_PRICE_DECIMALS], m[b.SETTLED_SIZE_DECIMALS]
+
+    def add(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:
+        """Set further levels of a live book: those that a fuller snapshot at the same update id knows."""
+        old_ticks, old_lots, old_sides = self.levels()
+        fresh = ~np.isin(old_ticks * 2 + old_sides, ticks * 2 + sides)
+        self._rebuild(
+            np.concatenate([old_ticks[fresh], ticks]),
+            np.concatenate([old_lots[fresh], lots]),
+            np.concatenate([old_sides[fresh], sides]),
+        )
+
+    def levels(self) -> tuple[Int64s, Int64s, Int64s]:
+        """Every level as arrays (ticks, lots, sides), sorted by side and tick."""
+        n = int(b.count_levels(self.window, self.meta))
+        ticks, lots, sides = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
+        b.levels(self.window, self.far_key, self.far_lots, self.meta, ticks, lots, sides)
+        order = np.lexsort((ticks, sides))
+        return ticks[order], lots[order], sides[order]
+
+    def recentre(self) -> None:
+        """Move the window to where the best prices are."""
+        self._rebuild(*self.levels())
+
+    def grow_far(self, room: int) -> None:
+        """Make room for `room` more levels outside the window."""
+        ticks, lots, sides = self.levels()
+        size = FAR_MIN
+        while size < 4 * (int(self.meta[b.FAR_COUNT]) + room):
+            size *= 2
+        self._allocate(int(self.meta[b.BASE]), int(self.meta[b.WIDTH]), size)
+        b.fill(self.window, self.far_key, self.far_lots, self.meta, ticks, lots, sides)
+
+    def rescale(self, price_decimals: int, size_decimals: int) -> None:
+        """Take finer decimals (never coarser ones). Raises OverflowedError if a level then does not fit."""
+        m = self.meta
+        price_factor = 10 ** max(price_decimals - int(m[b.PRICE_DECIMALS]), 0)
+        size_factor = 10 ** max(size_decimals - int(m[b.SIZE_DECIMALS]), 0)
+        ticks, lots, sides = self.levels()
+        if len(ticks) and (
+            int(ticks.max()) * price_factor > TICK_MAX
+            or int(lots.max()) * size_factor > np.iinfo(np.int64).max // 4096
+        ):
+            raise OverflowedError(
+                f"{price_decimals} price and {size_decimals} size decimals do not fit this book"
+            )
+        m[b.PRICE_DECIMALS] = max(price_decimals, int(m[b.PRICE_DECIMALS]))
+        m[b.SIZE_DECIMALS] = max(size_decimals, int(m[b.SIZE_DECIMALS]))
+        m[b.OFI] *= size_factor
+        if self.covered[0] not in (ALL_BIDS, NO_BIDS):
+            self.covered[0] *= price_factor
+        if self.covered[1] != ALL_ASKS:
+            self.covered[1] *= price_factor
+        if self.live:
+            self.settle()
+            self._rebuild(ticks * price_factor, lots * size_factor, sides)
+
+    def _rebuild(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:
+        m = self.meta
+        bids, asks = ticks[sides == 0], ticks[sides == 1]
+        best_bid = int(bids.max()) if len(bids) else -1
+        best_ask = int(asks.min()) if len(asks) else b.NO_ASK
+        base, width = self._place(best_bid, best_ask)
+        far = int(np.count_nonzero((ticks < base) | (ticks >= base + width)))
+        size = FAR_MIN
+        while size < 4 * far:
+            size *= 2
+        self._allocate(base, width, size)
+        b.fill(self.window, self.far_key, self.far_lots, m, ticks, lots, sides)
+        m[b.BEST_BID], m[b.BEST_ASK] = best_bid, best_ask
+
+    def _place(self, best_bid: int, best_ask: int) -> tuple[int, int]:
+        """Base and width of a window around the best prices.
+
+        A quarter of it holds half a column and the widest band, so that they stay inside until the mid leaves
+        the middle half, which is when `book.run` asks to recentre.
+        """
+        known = [tick for tick in (best_bid, best_ask) if tick not in (-1, b.NO_ASK)]
+        if not known:
+            return 0, WIDTH_MIN
+        mid = sum(known) // len(known)
+        reach = max(
+            mid * int(BAND_BPS[-1]) // 10_000 + 2,
+            self.bin_ticks() * (COLUMN_BINS // 2 + 64) if self.bin_step else 0,
+        )
+        spread = known[-1] - known[0]
+        width = WIDTH_MIN
+        while width < min(4 * (reach + abs(spread)), WIDTH_MAX):
+            width *= 2
+        return max(0, mid - width // 2), width
+
+    def _allocate(self, base: int, width: int, far_size: int) -> None:
+        m = self.meta
+        m[b.BASE], m[b.WIDTH], m[b.FAR_COUNT] = base, width, 0
+        self.window: Int64s = np.zeros(2 * width, np.int64)
+        self.far_key: Int64s = np.full(far_size, b.FAR_EMPTY, np.int64)
+        self.far_lots: Int64s = np.zeros(far_size, np.int64)
+
+    def dump(self) -> dict[str, Any]:
+        """The book as msgpack-able values."""
+        ticks, lots, sides = self.levels()
+        return {
+            "meta": self.meta.tobytes(),
+            "levels": [ticks.tobytes(), lots.tobytes(), sides.astype(np.int8).tobytes()],
+            "covered": self.covered.tobytes(),
+            "bin_step": None if self.bin_step is None else str(self.bin_step),
+            "waiting": list(self.waiting),
+        }
+
+    @classmethod
+    def load(cls, key: bytes, state: dict[str, Any]) -> "OrderBook":
+        """The book that `dump` described, to the last slot."""
+        self = cls(key, 0)
+        self.meta = np.frombuffer(state["meta"], np.int64).copy()
+        self.covered = np.frombuffer(state["covered"], np.int64).copy()
+        self.bin_step = None if state["bin_step"] is None else Decimal(state["bin_step"])
+        for line in state["waiting"]:
+            self.wait(line)
+        ticks, lots, sides = (
+            np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True)
+        )
+        m = self.meta
+        size = FAR_MIN
+        while size < 4 * int(m[b.FAR_COUNT]):
+            size *= 2
+        self._allocate(int(m[b.BASE]), int(m[b.WIDTH]), size)
+        b.fill(self.window, self.far_key, self.far_lots, m, ticks, lots, sides.astype(np.int64))
+        return self

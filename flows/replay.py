@@ -1,0 +1,137 @@
+"""Replays recordings: file -> topic log -> depth flow -> store, and says what came of it.
+
+Everything between is what a live run uses; only the connector is replaced by the recording's reader.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connectors.log import DEAD_LETTER, FEATURES, Log, Writer
+from connectors.record import Chunker, encode_line
+from connectors.recording_file import Fault
+from connectors.recordings import read
+from connectors.venue import Market
+from flows import depth
+from flows.kernels.block import Block
+from flows.kernels.depth import TABLE_COLUMNS
+from flows.runtime.run import run
+from flows.runtime.sink import TopicSink, insert
+from sql.client import Store
+
+PROGRESS_S = 2.0
+FAULT_ROWS = 1000
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What to replay, and through which parts."""
+
+    market: Market
+    paths: tuple[Path, ...]
+    symbol: str | None
+    partitions: int
+    log: Log
+    store: Store
+    recovery: Path
+
+
+def replay(job: Replay, say: Say) -> dict[str, Any]:
+    """Append the recordings to the log, run the flow to its end, sum up; `say` hears of progress.
+
+    The counts are of this replay alone; `rows` counts the tables as they are now.
+
+    Raises:
+        RecordingError: a file is no recording of the market, or names no symbol and none was given.
+        LogError, StoreError, BusyError: a part does not do its work.
+    """
+    began = time.monotonic()
+    lines, faults = _write(job, say)
+    say(f"{lines} lines in the log, the flow begins")
+    running: dict[tuple[str, int], depth.Running] = {}
+    run(
+        depth.get_flow(job.log, job.store, depth.raw_parts(job.log), follow=False, running=running),
+        job.recovery,
+    )
+    counts, books = _sum(x for (topic, _), x in running.items() if topic == job.market.topic)
+    counts["dead_letters"] += faults
+    book = books.get(job.symbol or "") or (next(iter(books.values())) if len(books) == 1 else None)
+    best = {name: book[name] for name in ("best_bid", "best_ask")} if book else {}
+    rows = {table: _count(job.store, table) for table in TABLE_COLUMNS}
+    return {
+        "venue": job.market.name, "lines": lines, **counts, **best, "books": books, "rows": rows,
+        "elapsed_s": round(time.monotonic() - began, 3),
+    }  # fmt: skip
+
+
+def _count(store: Store, table: str) -> int:
+    return int(store.query(f"SELECT count() FROM market.{table} FINAL")[0][0])  # noqa: S608 - one of our tables
+
+
+def _write(job: Replay, say: Say) -> tuple[int, int]:
+    """Recordings into the raw topic, faults aside; the numbers of both."""
+    for topic in (job.market.topic, FEATURES, DEAD_LETTER):
+        job.log.create(topic, job.partitions)
+    lines = faults = 0
+    letters: list[tuple[Any, ...]] = []
+    chunker, writer, next_word = Chunker(), job.log.writer(), time.monotonic() + PROGRESS_S
+    try:
+        for item in _items(job):
+            if isinstance(item, Fault):
+                faults += 1
+                letters.append(_letter(item))
+            else:
+                key, line = item
+                lines += 1
+                _append(writer, job.market, chunker.add(key, line.recv_ns, encode_line(*line)))
+            if len(letters) >= FAULT_ROWS:
+                _set_aside(job, letters)
+            if time.monotonic() > next_word:
+                next_word += PROGRESS_S
+                say(f"{lines} lines read")
+        _append(writer, job.market, chunker.cut())
+    finally:
+        writer.close()
+        _set_aside(job, letters)
+    return lines, faults
+
+
+def _items(job: Replay) -> Iterable[Any]:
+    for path in job.paths:
+        yield from read(path, job.market, job.symbol)
+
+
+def _append(writer: Writer, market: Market, records: Iterable[tuple[bytes, bytes, int]]) -> None:
+    for key, body, recv_ns in records:
+        writer.append(market.topic, key, body, recv_ns)
+
+
+def _letter(fault: Fault) -> tuple[Any, ...]:
+    """A fault as a row of `dead_letters`: the recording stands for the topic, its position for the offset."""
+    topic = f"recording/{fault.path.name}"
+    head = fault.head.decode("utf-8", "replace")
+    return topic, 0, fault.position, 0, fault.reason, f"{fault.unit} {fault.position}", 0, head, 0
+
+
+def _set_aside(job: Replay, letters: list[tuple[Any, ...]]) -> None:
+    if letters:
+        block = Block.of("dead_letters", TABLE_COLUMNS["dead_letters"], letters)
+        insert(job.store, [block])
+        TopicSink(job.log).build("", 0, 1).write_batch(depth.messages([block]))
+        letters.clear()
+
+
+def _sum(running: Iterable[depth.Running]) -> tuple[Counter[str], dict[str, Any]]:
+    """Counts since the flow began, over partitions, and the books as they stand."""
+    counts: Counter[str] = Counter()
+    books: dict[str, Any] = {}
+    for x in running:
+        now = x.kernel.summary()
+        books |= now.pop("books")
+        counts.update({name: value - x.began[name] for name, value in now.items()})
+    return counts, books

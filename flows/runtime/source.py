@@ -1,0 +1,103 @@
+"""The topic log as a Bytewax source: each poll of a partition is one item.
+
+Bytewax's own Kafka connector makes an object a message; one item a poll keeps the cost of carrying records near
+that of reading them. The offset after the last record handed on is the source's recovered state.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from connectors.log import Log, Reader
+from connectors.record import Record
+
+NEAR_BYTES = 1 << 20  # a poll near the log's end: rows leave soon
+BEHIND_BYTES = 8 << 20  # a poll when catching up: few and large inserts
+IDLE = timedelta(milliseconds=10)
+
+
+class Poll(NamedTuple):
+    """Records of one partition, in order."""
+
+    topic: str
+    partition: int
+    records: list[Record]
+
+
+class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
+    """Partitions of topics, each from its recovered offset on, else from its oldest record."""
+
+    def __init__(self, log: Log, parts: Sequence[tuple[str, int]], group: str, *, follow: bool) -> None:
+        """`parts` are (topic, partition); with `follow` the source waits at the end of the log, else it ends there."""
+        self._log = log
+        self._parts = {f"{topic}/{partition}": (topic, partition) for topic, partition in parts}
+        self._group = group
+        self._follow = follow
+
+    def list_parts(self) -> list[str]:
+        """Names of the partitions."""
+        return list(self._parts)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> "_Partition":
+        """The partition from the recovered offset on."""
+        topic, partition = self._parts[for_part]
+        reader = self._log.reader(topic, partition, resume_state, self._group)
+        return _Partition(for_part, topic, partition, reader, follow=self._follow)
+
+
+class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
+    def __init__(self, name: str, topic: str, partition: int, reader: Reader, *, follow: bool) -> None:
+        self._name, self._topic, self._partition, self._reader, self._follow = (
+            name,
+            topic,
+            partition,
+            reader,
+            follow,
+        )
+        self._bytes = NEAR_BYTES
+        self._awake: datetime | None = None
+
+    def next_batch(self) -> list[tuple[str, Poll]]:
+        """One poll as one item, keyed by the partition's name."""
+        records = self._reader.poll(self._bytes)
+        if not records:
+            if not self._follow and self._reader.offset >= self._reader.end():
+                raise StopIteration
+            self._awake = datetime.now(UTC) + IDLE
+            return []
+        self._awake = None
+        full = 2 * sum(len(body) for _, _, body in records) > self._bytes
+        self._bytes = BEHIND_BYTES if full else NEAR_BYTES
+        return [(self._name, Poll(self._topic, self._partition, records))]
+
+    def next_awake(self) -> datetime | None:
+        """When to poll again."""
+        return self._awake
+
+    def snapshot(self) -> int:
+        """The offset to go on from; told to lag tools too. Bytewax recovers from its own copy, never from theirs."""
+        offset = self._reader.offset
+        self._reader.commit(offset)
+        return offset
+
+    def close(self) -> None:
+        """Release the reader."""
+        self._reader.close()
+
+
+class ShareError(ValueError):
+    """Not a share of the partitions."""
+
+
+def share_of(parts: Sequence[tuple[str, int]], share: str) -> list[tuple[str, int]]:
+    """The partitions of share `i/n` (i from 1): every n-th, so that each topic spreads over the shares.
+
+    Raises:
+        ShareError: the share is not of that form.
+    """
+    index, _, count = share.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise ShareError(f"expected a share as i/n with 1 <= i <= n, such as 1/4, found {share!r}")
+    return list(parts)[int(index) - 1 :: int(count)]

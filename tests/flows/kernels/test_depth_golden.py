@@ -1,0 +1,77 @@
+"""On every Binance recording, each stored column and measure equals the Decimal oracle's bit for bit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from connectors import recordings as recording_files
+from connectors.record import Chunker, Record, encode_line
+from connectors.recording_file import Fault
+from connectors.venue import market
+from tests.flows.kernels.compare import assert_equal, judge, run
+
+
+@dataclass(frozen=True)
+class Golden:
+    market: str
+    files: tuple[str, ...]
+    symbol: str | None
+    counts: dict[str, int]
+    best: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
+QUIET = {"gaps": 0, "crossed": 0, "dead_letters": 0, "late": 0, "resets": 0}
+GOLDEN = {
+    "usdm_btc": Golden(
+        "binance_futures", ("usdm_btcusdt_20240808.gz",), "BTCUSDT",
+        QUIET | {"depth_messages": 6551, "applied": 6547, "stale": 4, "trades": 21313, "other": 66089},
+        {"BTCUSDT": ("61659.7", "61659.8")},
+    ),
+    "spot_btc": Golden(
+        "binance_spot", ("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz"), "BTCUSDT",
+        QUIET | {"depth_messages": 6495, "applied": 6493},
+        {"BTCUSDT": ("61602.01", "61602.02")},
+    ),
+    "spot_eth": Golden(
+        "binance_spot", ("spot_ethusdt_20240808.gz", "spot_ethusdt_20240809.gz"), "ETHUSDT",
+        QUIET | {"depth_messages": 6470},
+    ),
+    "cryptofeed_spot": Golden(
+        "binance_spot", ("cryptofeed_spot_4sym_20211012.jsonl.zst",), None,
+        QUIET | {"depth_messages": 177, "trades": 2, "other": 86, "late": 47},
+    ),
+    "cryptofeed_usdm": Golden(
+        "binance_futures", ("cryptofeed_usdm_4sym_20210722.jsonl.zst",), None,
+        QUIET | {"depth_messages": 764, "trades": 91, "other": 680},
+    ),
+}  # fmt: skip
+
+
+def records(folder: Path, golden: Golden) -> Iterator[Record]:
+    chunker, offset = Chunker(), 0
+    for name in golden.files:
+        for item in recording_files.read(folder / "binance" / name, market(golden.market), golden.symbol):
+            assert not isinstance(item, Fault), item
+            key, line = item
+            for closed, body, _ in chunker.add(key, line.recv_ns, encode_line(*line)):
+                yield Record(closed, offset, body)
+                offset += 1
+    for closed, body, _ in chunker.cut():
+        yield Record(closed, offset, body)
+        offset += 1
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_every_row_equals_the_oracle(name: str, recordings: Path) -> None:
+    golden = GOLDEN[name]
+    found = list(records(recordings, golden))
+    result, oracle = run(golden.market, found), judge(golden.market, found)
+    assert_equal(result, oracle)
+    summary = result.kernel.summary()
+    assert {key: summary[key] for key in golden.counts} == golden.counts
+    assert len(result.seconds()) > 20
+    for symbol, best in golden.best.items():
+        standing = summary["books"][symbol]
+        assert (standing["best_bid"], standing["best_ask"]) == best

@@ -1,0 +1,28 @@
+"""The Kafka broker that integration tests share.
+
+Tests that need it are marked `kafka` and have `kafka` in their id: by that they all run in one worker of
+pytest-xdist (tests/conftest.py), so that a test run has one broker.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.kafka.broker import Broker, fetched_jars, missing_tools
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A real Apache Kafka broker without topics of its own; make topics with names of your own."""
+    if missing := missing_tools():
+        reason = f"the tests against Apache Kafka need {' and '.join(missing)} on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    broker = Broker(fetched_jars(), tmp_path_factory.mktemp("kafka"))
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()

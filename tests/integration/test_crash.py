@@ -1,0 +1,79 @@
+"""kill -9 of the flow and of the store at random points: the tables are those of an undisturbed run."""
+
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from connectors.log import DEAD_LETTER, FEATURES, open_log
+from connectors.record import Chunker, encode_line
+from connectors.recordings import read
+from connectors.venue import market
+from tests.integration.pipeline import isotherm, spawn, tables
+
+KILLS = 10
+FEED_S = 30.0
+RECORDED_S = 150
+
+
+def records(path: Path) -> list[tuple[bytes, bytes, int]]:
+    """The first RECORDED_S seconds of a recording as records."""
+    chunker, out, first_ns = Chunker(), [], None
+    for key, line in read(path, market("binance_futures"), "BTCUSDT"):
+        first_ns = first_ns or line.recv_ns
+        if line.recv_ns > first_ns + RECORDED_S * 1_000_000_000:
+            break
+        out += chunker.add(key, line.recv_ns, encode_line(*line))
+    return out + list(chunker.cut())
+
+
+def feed(data_dir: Path, content: list[tuple[bytes, bytes, int]], span_s: float) -> None:
+    """Append records to the raw topic, evenly over `span_s`."""
+    log = open_log(f"file:{data_dir / 'log'}")
+    for topic in ("raw.binance_futures", FEATURES, DEAD_LETTER):
+        log.create(topic, 1)
+    writer, begin = log.writer(), time.monotonic()
+    for i, (key, body, recv_ns) in enumerate(content):
+        writer.append("raw.binance_futures", key, body, recv_ns)
+        if i % 10 == 0:
+            writer.flush()
+            time.sleep(max(0.0, begin + span_s * i / len(content) - time.monotonic()))
+    writer.close()
+    log.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["flow", "store"])
+def test_killed_ten_times_the_tables_are_the_same(recordings, tmp_path, victim):
+    content = records(recordings / "binance/usdm_btcusdt_20240808.gz")
+    calm, struck = tmp_path / "calm", tmp_path / "struck"
+    feed(calm, content, 0)
+    assert isotherm("flow", "depth", "--until-end", "--data-dir", calm).returncode == 0
+
+    feed(struck, content[:1], 0)
+    feeder = threading.Thread(target=feed, args=(struck, content[1:], FEED_S))
+    dice = random.Random(victim)
+    run = {
+        "store": lambda: spawn("store", "--data-dir", struck, "--port", 0),
+        "flow": lambda: spawn("flow", "depth", "--data-dir", struck, "--epoch", "0.5"),
+    }
+    parts = {name: start() for name, start in run.items()}
+    feeder.start()
+    try:
+        for _ in range(KILLS):
+            time.sleep(dice.uniform(1.5, 3.5))
+            parts[victim].send_signal(signal.SIGKILL)
+            parts[victim].communicate()
+            parts[victim] = run[victim]()
+        feeder.join()
+        assert parts["flow"].poll() is None or victim == "flow", parts["flow"].communicate()[1]
+    finally:
+        for part in parts.values():
+            part.kill()
+            part.communicate()
+    assert isotherm("flow", "depth", "--until-end", "--data-dir", struck).returncode == 0
+    assert tables(struck) == tables(calm)
+    assert len(tables(calm)["depth_1s"]) > RECORDED_S - 5
