@@ -1,6 +1,9 @@
 """The command line: declares the subcommands, whose bodies live in their packages."""
 
+import sys
+
 import click
+import structlog
 
 from connectors.commands import record
 from flows.commands import flow, replay
@@ -14,6 +17,8 @@ def main() -> None:
 
     Every option may also stand in the environment: --data-dir of `replay` is ISOTHERM_REPLAY_DATA_DIR.
     """
+    # Standard output is for answers.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 for command in (store, migrate, sql, record, replay, flow):

@@ -4,17 +4,19 @@ The same over HTTP against a ClickHouse server and against the embedded front (`
 insert is harmless, because every write of the house is an upsert.
 """
 
+import functools
 import os
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import stamina
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3.exceptions import HTTPError
 
 from sql.native import Column, ColumnError, block
 
@@ -25,9 +27,12 @@ RETRY_S = 120.0
 TIMEOUT_S = 60
 CA_FILE = "ISOTHERM_CLICKHOUSE_CA"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-# Errors that pass: timeouts, broken or too many connections, memory short, too many parts, shutting down.
+# Errors that pass: too many queries, broken connections, shutting down; for writes timeouts, memory short,
+# too many parts, read-only tables.
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp (November 2026)
-TRANSIENT = {159, 160, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 319, 425, 999}
+BUSY = frozenset({202, 203, 209, 210, 236, 279, 425, 999})
+# A batch must get in even if it takes long; a question that takes too long is only asked once.
+BUSY_FOR_WRITES = BUSY | {159, 160, 225, 241, 242, 243, 252, 285, 319}
 
 T = TypeVar("T")
 
@@ -91,8 +96,10 @@ class Store:
         if len(next(iter(columns.values()))):
             # The server's default, async_insert=1, would acknowledge a batch before writing it in some modes.
             settings = {"async_insert": "0"}
+            names = list(types)
             self._call(
-                lambda client: client.raw_insert(f"market.{table}", list(types), data, settings, "Native")
+                lambda client: client.raw_insert(f"market.{table}", names, data, settings, "Native"),
+                BUSY_FOR_WRITES,
             )
 
     def query(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -123,18 +130,20 @@ class Store:
         if client is not None:
             client.close()
 
-    def _call(self, use: Callable[[Any], T]) -> T:
+    def _call(self, use: Callable[[Any], T], busy: Collection[int] = BUSY) -> T:
+        """`use(client)`, again while the store is away or says one of the errors `busy`, for `retry_s`."""
+        passes = functools.partial(_passes, busy)
         attempts = None if self.retry_s > 0 else 1
         try:
             for attempt in stamina.retry_context(
-                _is_transient, attempts, timeout=self.retry_s or None, wait_max=5.0
+                passes, attempts, timeout=self.retry_s or None, wait_max=5.0
             ):
                 with attempt:
                     return use(self._connected())
-        except ClickHouseError as error:
-            away = f" (tried for {self.retry_s:g} s)" if _is_transient(error) else ""
+        except (ClickHouseError, HTTPError) as error:
+            tried = f" (tried for {self.retry_s:g} s)" if passes(error) else ""
             raise StoreError(
-                f"store {self.url}, user {self.user}{away}: {_text(error)}", _code(error)
+                f"store {self.url}, user {self.user}{tried}: {_text(error)}", _code(error)
             ) from error
         raise AssertionError("a retry either returns or raises")
 
@@ -181,25 +190,22 @@ def connect(url: str, user: str, password: str, retry_s: float = RETRY_S) -> Sto
     return Store(url, user, password, retry_s)
 
 
-def _is_transient(error: Exception) -> bool:
-    if not isinstance(error, ClickHouseError):
-        return False
+def _passes(busy: Collection[int], error: Exception) -> bool:
+    """Whether trying again may help: the store is away, or busy."""
     if _code(error) is not None:
-        return _code(error) in TRANSIENT
+        return _code(error) in busy
     status = re.search(r"HTTP status (\d+)", str(error))
-    return int(status[1]) in (408, 429) or int(status[1]) >= 500 if status else _is_connection(error)
+    if status is not None:
+        return int(status[1]) in (408, 429) or int(status[1]) >= 500
+    return isinstance(error, (OperationalError, HTTPError))
 
 
-def _is_connection(error: ClickHouseError) -> bool:
-    return isinstance(error, clickhouse_connect.driver.exceptions.OperationalError)
-
-
-def _code(error: ClickHouseError) -> int | None:
+def _code(error: Exception) -> int | None:
     code = getattr(error, "code", None)
     return code if isinstance(code, int) else None
 
 
-def _text(error: ClickHouseError) -> str:
+def _text(error: Exception) -> str:
     """The server's own words on one line, without what the client wraps around them."""
     text = re.sub(
         r"^.*server response: (?:Code: \d+\. )?(?:DB::Exception: )?", "", str(error), flags=re.DOTALL

@@ -1,10 +1,10 @@
 """The store's part of the command line: `isotherm store`, `isotherm migrate`, `isotherm sql`."""
 
+import contextlib
 import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class CommandError(click.ClickException):
     exit_code = 2
 
 
-@contextmanager
+@contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the errors a user can cause into a CommandError."""
     try:
@@ -39,7 +39,7 @@ def one_line_errors() -> Iterator[None]:
         raise CommandError(" ".join(str(error).split())) from error
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_store(
     data_dir: Path | None, clickhouse: str | None, user: str, create: bool = False
 ) -> Iterator[Store]:
@@ -58,8 +58,8 @@ def open_store(
         raise CommandError(f"{data_dir}: no store there: isotherm migrate --data-dir {data_dir} makes one")
     with layout.running(data_dir) as url:
         store = connect(url, user, layout.password(data_dir, user), RETRY_S)
-        yield store
-        store.close()
+        with contextlib.closing(store):
+            yield store
 
 
 def on_store(user: str, create: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -20,6 +20,7 @@ from typing import IO
 USERS = ("admin", "writer", "analyst", "board")
 ANNOUNCED = "store.json"
 START_S = 60.0
+STOP_S = 30.0
 LOOK_S = 0.2
 
 
@@ -71,7 +72,7 @@ def running(data_dir: Path) -> Iterator[str]:
     try:
         yield _wait_ready(data_dir, child)
     finally:
-        child.communicate()  # closes its standard input, which ends it
+        _end(child)
 
 
 def password(data_dir: Path, user: str) -> str:
@@ -184,6 +185,14 @@ def _start(data_dir: Path) -> "subprocess.Popen[bytes]":
             # Ctrl-C is for the parent, which may still have something to write.
             start_new_session=True,
         )
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    try:
+        child.communicate(timeout=STOP_S)  # closes its standard input, which ends it
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
 
 
 def _wait_ready(data_dir: Path, child: "subprocess.Popen[bytes]") -> str:

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import chdb
 
 from sql.data_dir import DataDirError
-from sql.guard import MEMORY_BYTES, STATEMENT_BYTES_MAX
+from sql.guard import MEMORY_BYTES, STATEMENT_BYTES_MAX, RefusedError
 from sql.migrate import DATABASE
 
 LAYOUT = "1"
@@ -140,12 +140,17 @@ class Engine:
             self._own.close()
 
     def _normal(self, statement: str) -> str:
-        return self._ask(f"SELECT formatQuerySingleLine({quote(statement)})", "RawBLOB")
+        try:
+            return self._ask(f"SELECT formatQuerySingleLine({quote(statement)})")
+        except UnicodeDecodeError:
+            raise RefusedError(
+                "a string of this statement is no UTF-8: write it as unhex('...')", 62
+            ) from None
 
-    def _ask(self, statement: str, output_format: str = "TSVRaw") -> str:
+    def _ask(self, statement: str) -> str:
         with self._own_lock:
-            answer: bytes = self._own.run(statement, output_format).bytes()
-        return answer.decode(errors="replace").strip()
+            answer: bytes = self._own.run(statement, "TSVRaw").bytes()
+        return answer.decode().strip()
 
 
 def quote(text: str) -> str:

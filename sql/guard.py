@@ -154,7 +154,7 @@ class Insert:
     data_at: int
 
 
-_NAME = rb"(?:\w+|`[^`\\]+`|\"[^\"\\]+\")"
+_NAME = rb"(?:\w+|`[\w .-]+`|\"[\w .-]+\")"
 _INSERT = re.compile(
     rb"\s*INSERT\s+INTO\s+(?:TABLE\s+)?(?P<table>%(name)s(?:\.%(name)s)?)\s*"
     rb"(?P<columns>\(\s*%(name)s(?:\s*,\s*%(name)s)*\s*\))?\s*"
@@ -211,6 +211,9 @@ def check(normal: str, kinds: Collection[str], table_functions: Collection[str])
         raise RefusedError(f"function {name}: the store reaches no files, programs or network for its users")
     for name in re.findall(r"\bFORMAT (\w+)", bare):
         _check_format(name)
+    # On a read-only handle the engine refuses SETTINGS at the end of a statement, but not in a subquery.
+    if "INSERT" not in kinds and re.search(r"\bSETTINGS \w+ = ", bare):
+        raise RefusedError("SETTINGS in a statement: expected them as parameters of the request", 164)
     if kind == "INSERT" and "SELECT" not in bare:
         raise RefusedError(
             "INSERT: expected INSERT INTO table (columns) VALUES or FORMAT, or INSERT ... SELECT", 62
@@ -246,7 +249,7 @@ def settings(profile: Profile, asked: Mapping[str, str]) -> dict[str, int | str]
             out[name] = value
         elif name not in IGNORED:
             raise RefusedError(
-                f"setting {name} may not be changed: allowed are {', '.join([*BOUNDED, *sorted(FREE)])}", 452
+                f"setting {name} may not be changed: allowed are {', '.join(sorted(BOUNDED | FREE))}", 452
             )
     return out
 

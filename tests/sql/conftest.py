@@ -21,17 +21,17 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def admin(data_dir: Path) -> Iterator[Store]:
     yield from _connected(data_dir, "admin")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def writer(data_dir: Path) -> Iterator[Store]:
     yield from _connected(data_dir, "writer")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def analyst(data_dir: Path) -> Iterator[Store]:
     yield from _connected(data_dir, "analyst")
 

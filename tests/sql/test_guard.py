@@ -50,6 +50,7 @@ def test_harmless_statements_pass(statement: str) -> None:
         ("SELECT 1 FORMAT Protobuf", "Protobuf"),
         ("SELECT 1 SETTINGS output_format_schema = 'x'", "format_schema"),
         ("SELECT 'no end", "quotes"),
+        ("SELECT * FROM (SELECT 1 SETTINGS max_execution_time = 0)", "SETTINGS"),
     ],
 )
 def test_what_reads_writes_or_reaches_out_is_refused(statement: str, word: str) -> None:
