@@ -590,6 +590,8 @@ def mean(values: Iterable[Decimal | None]) -> float:
 
 
 def mean_bins(spans: list[tuple[int, list[Decimal | None]]], width: int) -> np.ndarray:
+    if all(bins is spans[0][1] for _, bins in spans):
+        spans = spans[:1]  # a silent book: the mean of equals
     values: list[list[Decimal]] = [[] for _ in range(width)]
     for at, bins in spans:
         for i, size in enumerate(bins, at):
