@@ -104,7 +104,7 @@ def dead_letters(detail: list[str], version: int) -> dict[str, Any]:
         "topic": ["raw.test"] * rows,
         "partition": np.zeros(rows, np.uint32),
         "offset": np.arange(rows),
-        "line": np.zeros(rows, np.int64),
+        "position": np.zeros(rows, np.int64),
         "reason": ["malformed"] * rows,
         "detail": detail,
         "received_ns": np.full(rows, 1_723_075_200_000_000_000),
@@ -134,7 +134,7 @@ def test_nothing_to_insert_is_nothing(writer: Store) -> None:
 def test_columns_that_do_not_fit_are_refused_before_anything_is_sent(writer: Store) -> None:
     good = dead_letters(["x"], 1)
     for batch, words in (
-        ({k: v for k, v in good.items() if k != "line"}, r"missing: \['line'\]"),
+        ({k: v for k, v in good.items() if k != "position"}, r"missing: \['position'\]"),
         (good | {"more": ["x"]}, r"unknown: \['more'\]"),
         (good | {"detail": ["x", "y"]}, "one length"),
         (good | {"partition": np.array([-1])}, "partition"),

@@ -66,7 +66,7 @@ def connected(path: Path, user: str = "writer", retry_s: float = 30) -> Store:
 def letters(offsets: range) -> dict[str, object]:
     rows = len(offsets)
     texts = {name: ["x"] * rows for name in ("topic", "reason", "detail", "payload")}
-    numbers = {name: np.ones(rows, np.int64) for name in ("partition", "line", "received_ns", "version")}
+    numbers = {name: np.ones(rows, np.int64) for name in ("partition", "position", "received_ns", "version")}
     return texts | numbers | {"offset": np.array(offsets)}
 
 

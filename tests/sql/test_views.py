@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from sql.client import Store, connect
 from sql.data_dir import embedded_store
 
-MEASURES = "spread mid weighted_mid best_bid best_ask best_bid_size best_ask_size ofi"
+MEASURES = (
+    "covered_low covered_high spread mid weighted_mid best_bid best_ask best_bid_size best_ask_size ofi"
+)
 BANDS = [f"{side}_{bps}bps" for side in ("bid", "ask", "imbalance") for bps in (10, 25, 50, 100)]
 STEP = 0.5
 
@@ -143,7 +145,7 @@ def test_dead_letters_are_counted_once_each(writer: Store) -> None:
         "topic": ["raw.counts"] * 4,
         "partition": np.array([0, 0, 0, 1]),
         "offset": np.array([7, 7, 8, 7]),
-        "line": np.array([0, 1, 0, 0]),
+        "position": np.array([0, 1, 0, 0]),
         "reason": ["malformed"] * 4,
         "detail": ["a", "b", "c", "d"],
         "received_ns": np.full(4, 61 * 10**9),
