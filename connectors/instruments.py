@@ -1,33 +1,53 @@
 """Ticks, lots and bins of instruments: what a venue does not say is taken from the digits it writes."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
-from connectors.venue import Instrument
+import msgspec
 
+from connectors.venue import Instrument, ParseError
+
+DECIMALS_MAX = 12  # of a unit
 BIN_WIDTH_MAX = Fraction(2, 100_000)
 
 
-def infer(symbol: str, canonical: str, prices: Iterable[str], sizes: Iterable[str]) -> Instrument:
-    """The instrument whose book is written so: tick and lot are the finest decimal in `prices` and `sizes`.
-
-    Both are numbers as the wire writes them (no exponent); trailing zeros do not count. The venue's true tick
-    may be coarser, and a later message may show a finer digit.
+def decode(payload: bytes) -> Instrument:
+    """The instrument an `!instrument` line holds.
 
     Raises:
-        ValueError: there are no prices or no sizes.
+        ParseError: it is none, or one that no book can have.
     """
-    return Instrument(
-        symbol=symbol, instrument=canonical, tick=_finest(prices), lot=_finest(sizes), inferred=True
-    )
+    try:
+        found = msgspec.json.decode(payload, type=Instrument)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ParseError(f"expected an instrument: {error}") from error
+    units = [
+        found.tick,
+        found.lot,
+        found.contract_size,
+        *([found.bin_step] if found.bin_step is not None else []),
+    ]
+    if not all(unit.is_finite() and unit > 0 and decimals(unit) <= DECIMALS_MAX for unit in units):
+        raise ParseError(f"expected tick, lot, size and bin above zero, found {found}")
+    if found.bin_step is not None and found.bin_step % found.tick:
+        raise ParseError(f"expected a bin of whole ticks, found {found}")
+    return found
 
 
-def _finest(texts: Iterable[str]) -> Decimal:
-    decimals = max((len(text.partition(".")[2].rstrip("0")) for text in texts), default=None)
-    if decimals is None:
-        raise ValueError("expected a book with levels to take tick and lot from, found none")
-    return Decimal((0, (1,), -decimals))
+def inferred(symbol: str, canonical: str, price_decimals: int, size_decimals: int) -> Instrument:
+    """The instrument whose book is written with so many significant decimals: they are its tick and lot.
+
+    The venue's true tick may be coarser, and a later message may show a finer digit.
+    """
+    tick, lot = Decimal(1).scaleb(-price_decimals), Decimal(1).scaleb(-size_decimals)
+    return Instrument(symbol=symbol, instrument=canonical, tick=tick, lot=lot, inferred=True)
+
+
+def decimals(unit: Decimal) -> int:
+    """How many decimals multiples of a unit need: 1 of 0.1 or 2.5, 0 of 10."""
+    exponent = unit.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(-exponent, 0)
 
 
 def bin_step(price: Decimal, tick: Decimal) -> Decimal:

@@ -104,8 +104,8 @@ class Message(msgspec.Struct, kw_only=True):
     st: int = 1
 
     def event(self) -> Event | None:
-        """The event; None: of no interest. Raises ParseError."""
-        raise NotImplementedError
+        """The event; None, as here, for a message of no interest. Raises ParseError."""
+        return None
 
 
 class TradeMessage(Message, kw_only=True, tag_field="e", tag="trade"):

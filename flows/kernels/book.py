@@ -683,11 +683,19 @@ def count_jump(window, meta):
 
 
 @_inline
+def _are_digits19(buf, p):
+    first, second, third = _load8(buf, p), _load8(buf, p + 8), _load8(buf, p + 11)
+    other = _non_digits(first ^ _ZEROS) | _non_digits(second ^ _ZEROS) | _non_digits(third ^ _ZEROS)
+    return other == np.uint64(0)
+
+
+@_inline
 def _header(buf, p, end):
     """Of the line at p: where its origin, payload and end stand; the end is -1 if it is not a line."""
     limit = min(end, p + 24)
     origin = p + 20
-    if origin > end or buf[origin - 1] != _SPACE:  # 19 digits of ns from 2001 to 2286
+    # 19 digits of ns from 2001 to 2286; other times are looked through.
+    if origin > end or buf[origin - 1] != _SPACE or not _are_digits19(buf, p):
         origin = p
         while origin < limit and buf[origin] != _SPACE:
             origin += 1

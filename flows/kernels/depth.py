@@ -1,16 +1,18 @@
 """The depth kernel: the order books of one partition of a raw topic, second by second.
 
-What the rows mean. A *book message* is a diff of the venue; its time is the venue's event time.
+What the rows mean. A *book message* is a diff of the venue; its time is the venue's event time, without one the
+partition's clock, else its receive time.
 
 Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
 It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
 silent, when the partition's clock (the latest event time of its book messages and `!clock` lines) has passed
 s + 1 by GRACE_MS; a message that comes later still is applied and counted as late. A silent second of a live
-book repeats it.
+book repeats it, for SILENCE_S_MAX after its last message.
 
 There is no row for a second at whose end the book is not live, is crossed (best bid >= best ask) or lacks a
 side. A gap, a `!reset` or an unusable state clears the book; the seconds from the last message before a gap to
-the message that shows it are holes, because what is missing may lie in any of them.
+the message that shows it are holes, because what is missing may lie in any of them. Those that silence had ended
+by then keep their rows: nothing is known of a gap before it shows, which is why a connector writes `!reset`.
 
 * `bid`, `ask`: size resting in bins of `bin_step`, COLUMN_BINS of them from bin `base_bin` on: a multiple of 64,
   the mid's bin less COLUMN_BINS / 2 rounded to 64, at least 0. The book is known whole as far as its seeding
@@ -23,50 +25,38 @@ the message that shows it are holes, because what is missing may lie in any of t
 * `bid_10bps` ...: size at prices >= mid * (1 - bps / 10000), asks likewise; NaN where that reaches beyond
   the covered prices. `imbalance_10bps` ... = (bid - ask) / (bid + ask), NaN if either is or both are 0.
 * `ofi`: order-flow imbalance, the sum over messages of e_n of Cont, Kukanov and Stoikov (2014), at the best
-  quotes, in base currency. Messages that were waiting for the snapshot do not count, nor does the snapshot.
+  quotes, in base currency, since the second began or the book was last seeded. Messages that were waiting for the
+  snapshot do not count, nor does the snapshot.
 * `updates`: messages applied, counted as for `ofi`. `received_ns`: receive time of the newest message applied.
 * `version`: receive time of the line that closed the second.
 
 Rows of 10 s and 1 min: bins and bands are means over the seconds that knew them, best prices and what follows
 from them and the covered prices are those of the last live second, `ofi` and `updates` are sums, imbalances
-follow from the mean
-bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the union of the
-columns' bins.
+follow from the mean bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the
+union of the columns' bins.
 
 Sizes are exact integers until the one division that makes them a float, so that a replay gives the same bytes.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from connectors import record
-from connectors.instruments import bin_step
+from connectors import instruments, record
 from connectors.record import Line, Record
-from connectors.venue import Instrument, Market
+from connectors.venue import Instrument, Market, ParseError
 from flows.kernels import book as b
 from flows.kernels.block import Block
-from flows.kernels.order_book import (
-    ALL_ASKS,
-    ALL_BIDS,
-    NO_ASKS,
-    NO_BIDS,
-    TICK_MAX,
-    Int64s,
-    OrderBook,
-    OverflowedError,
-)
+from flows.kernels.order_book import TICK_MAX, OrderBook, OverflowedError
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
+from flows.kernels.snapshot import Int64s, Levels, covered
 
 GRACE_MS = 250
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
-DECIMALS_MAX = 12  # of an instrument's units
 PAYLOAD_HEAD_BYTES = 4096
 DUMP_VERSION = 2
 
@@ -93,9 +83,6 @@ _LINE_COUNTS = {
     "trades": b.N_TRADES, "other": b.N_OTHER, "levels": b.N_LEVELS,
 }  # fmt: skip
 _EVENT_COUNTS = ("gaps", "crossed", "resets", "stale_snapshots", "unused_snapshots", "dead_letters")
-_LIMIT = re.compile(rb"[?&]limit=(\d+)")
-
-_Levels = tuple[Int64s, Int64s, Int64s]  # ticks, lots, sides (0 bid, 1 ask)
 
 
 class _Reset(msgspec.Struct):
@@ -106,16 +93,11 @@ class _Clock(msgspec.Struct):
     time_ns: int
 
 
-class _Covered(msgspec.Struct):
-    """Of a `!book` line: the prices its bids and asks reach to; None: every one is there."""
-
-    covered: tuple[Decimal | None, Decimal | None]
-
-
 class DepthKernel:
     """All order books of one partition. `on_records` takes log records in order and returns finished rows.
 
-    Pure: what it returns and holds depends on the records alone, not on how they are grouped into calls.
+    Pure: the rows it returns depend on the records alone, not on how they are grouped into calls; only when they
+    are returned does.
     """
 
     def __init__(self, market: Market, partition: int) -> None:
@@ -270,20 +252,26 @@ class DepthKernel:
             return
         levels, m = self._scratch(book), book.meta
         update_id, event_ms = int(m[b.MESSAGE_ID]), int(m[b.EVENT_MS])
-        covered, is_crossed = _covered(book, line, levels), _is_crossed(levels)
-        if is_crossed or (len(levels[0]) and int(levels[0].max()) > TICK_MAX):
-            self._dead_letter(body, start, end, "crossed snapshot" if is_crossed else "price too large")
+        low, high = covered(levels, line, int(m[b.PRICE_DECIMALS]))
+        if levels.is_crossed():
+            self._dead_letter(body, start, end, "crossed snapshot")
+        elif len(levels.ticks) and int(levels.ticks.max()) > TICK_MAX:
+            self._dead_letter(body, start, end, "price too large")
         elif not book.live:
-            self._seed(book, levels, covered, start, line.recv_ns)
+            self._seed(book, levels, (low, high), start, line.recv_ns)
             if book.live:
                 time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
                 self._event(
-                    book, time_ns, "seeded", f"at update {update_id}, {len(levels[0])} levels", line.recv_ns
+                    book,
+                    time_ns,
+                    "seeded",
+                    f"at update {update_id}, {len(levels.ticks)} levels",
+                    line.recv_ns,
                 )
         elif update_id == m[b.LAST_ID]:
             # Only a snapshot at the very id of a live book can add to it: what lies beyond the first one's reach.
-            book.add(*levels)
-            book.covered[:] = min(book.covered[0], covered[0]), max(book.covered[1], covered[1])
+            book.add(levels)
+            book.covered[:] = min(book.covered[0], low), max(book.covered[1], high)
         else:
             self.counts["unused_snapshots"] += 1
 
@@ -301,13 +289,13 @@ class DepthKernel:
                 return False
 
     def _seed(
-        self, book: OrderBook, levels: _Levels, covered: tuple[int, int], start: int, recv_ns: int
+        self, book: OrderBook, levels: Levels, reach: tuple[int, int], start: int, recv_ns: int
     ) -> None:
         m = book.meta
         update_id = int(m[b.MESSAGE_ID])
         self._describe(book, levels, recv_ns)
-        book.seed(*levels, update_id)
-        book.covered[:] = covered
+        book.seed(levels, update_id)
+        book.covered[:] = reach
         m[b.RECEIVED] = recv_ns
         if m[b.SECOND] < 0 and self._clock[0] > 0:
             m[b.SECOND] = self._clock[0] // 1000
@@ -322,7 +310,7 @@ class DepthKernel:
         time_ns = int(self._clock[0]) * 1_000_000 or line.recv_ns
         try:
             if line.origin == record.INSTRUMENT:
-                self._set_instrument(book, _instrument(line.payload), line.recv_ns)
+                self._set_instrument(book, instruments.decode(line.payload), line.recv_ns)
             elif line.origin == record.BOOK:
                 self._on_snapshot(book, body, start, end)
             elif line.origin == record.RESET:
@@ -337,7 +325,7 @@ class DepthKernel:
                     self._clock[:] = event_ms, line.recv_ns
             else:
                 self._dead_letter(body, start, end, "unknown control line")
-        except _MALFORMED:
+        except (*_MALFORMED, ParseError):
             self._dead_letter(body, start, end, "malformed control line")
 
     def _gap(self, book: OrderBook, line: bytes) -> None:
@@ -384,33 +372,27 @@ class DepthKernel:
 
     # Instruments.
 
-    def _describe(self, book: OrderBook, levels: _Levels, recv_ns: int) -> None:
+    def _describe(self, book: OrderBook, levels: Levels, recv_ns: int) -> None:
         """See that the book has an instrument and a bin width before its first column."""
         if book.key not in self._instruments:
             self._set_instrument(book, self._infer(book), recv_ns)
         instrument = self._instruments[book.key]
-        if book.bin_step is None and len(levels[0]):
-            mid = book.price(max(_mid_tick(levels), 1))
-            book.bin_step = instrument.bin_step or bin_step(mid, instrument.tick)
+        if book.bin_step is None and len(levels.ticks):
+            mid = book.price(max(levels.mid_tick(), 1))
+            book.bin_step = instrument.bin_step or instruments.bin_step(mid, instrument.tick)
             self._set_instrument(book, instrument, recv_ns)
 
     def _infer(self, book: OrderBook) -> Instrument:
-        symbol = book.key.decode("utf-8", "replace")
-        return Instrument(
-            symbol=symbol,
-            instrument=self._market.canonical(symbol),
-            tick=Decimal(1).scaleb(-int(book.meta[b.PRICE_DECIMALS])),
-            lot=Decimal(1).scaleb(-int(book.meta[b.SIZE_DECIMALS])),
-            inferred=True,
-        )
+        symbol, m = book.key.decode("utf-8", "replace"), book.meta
+        canonical = self._market.canonical(symbol)
+        return instruments.inferred(symbol, canonical, int(m[b.PRICE_DECIMALS]), int(m[b.SIZE_DECIMALS]))
 
     def _set_instrument(self, book: OrderBook, instrument: Instrument, recv_ns: int) -> None:
         self._instruments[book.key] = instrument
         if instrument.bin_step is not None and book.bin_step is None:
             book.bin_step = instrument.bin_step
-        decimals = (max(-_exponent(instrument.tick), 0), max(-_exponent(instrument.lot), 0))
         if not book.live:
-            book.rescale(*decimals)
+            book.rescale(instruments.decimals(instrument.tick), instruments.decimals(instrument.lot))
             book.settle()
         width = float(book.bin_step) if book.bin_step is not None else float("nan")
         self._add(
@@ -504,7 +486,7 @@ class DepthKernel:
             f"{len(payload)} bytes", recv_ns, payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace"), recv_ns,
         )  # fmt: skip
 
-    def _scratch(self, book: OrderBook) -> _Levels:
+    def _scratch(self, book: OrderBook) -> Levels:
         """The levels of the message parsed last, as copies; those of size 0 are left out."""
         m = book.meta
         bids, asks = slice(m[b.BIDS_AT], m[b.BIDS_END]), slice(m[b.ASKS_AT], m[b.ASKS_END])
@@ -512,7 +494,7 @@ class DepthKernel:
         lots = np.concatenate([self._lots[bids], self._lots[asks]])
         sides = np.repeat(np.array([0, 1], np.int64), [bids.stop - bids.start, asks.stop - asks.start])
         held = lots > 0
-        return ticks[held], lots[held], sides[held]
+        return Levels(ticks[held], lots[held], sides[held])
 
     # Recovery.
 
@@ -558,22 +540,6 @@ def _line(body: bytes, start: int) -> Line:
     return line
 
 
-def _instrument(payload: bytes) -> Instrument:
-    """Raises msgspec.ValidationError also for what no book can have."""
-    found = msgspec.json.decode(payload, type=Instrument)
-    units = (
-        found.tick,
-        found.lot,
-        found.contract_size,
-        *([] if found.bin_step is None else [found.bin_step]),
-    )
-    if not all(unit.is_finite() and unit > 0 and _exponent(unit) >= -DECIMALS_MAX for unit in units):
-        raise msgspec.ValidationError(f"expected tick, lot, size and bin above zero, found {found}")
-    if found.bin_step is not None and found.bin_step % found.tick:
-        raise msgspec.ValidationError(f"expected a bin of whole ticks, found {found}")
-    return found
-
-
 def _compact(payload: bytes) -> bytes:
     """The payload without white space; as it is if it is not JSON."""
     try:
@@ -591,44 +557,6 @@ def _standing(book: OrderBook) -> dict[str, Any]:
         "levels": int(b.count_levels(book.window, book.meta)),
         "waiting": len(book.waiting),
     }
-
-
-def _covered(book: OrderBook, line: Line, levels: _Levels) -> tuple[int, int]:
-    """The lowest bid and highest ask tick that a snapshot tells about."""
-    ticks, _, sides = levels
-    bids, asks = ticks[sides == 0], ticks[sides == 1]
-    if line.origin == record.BOOK:
-        lowest, highest = msgspec.json.decode(line.payload, type=_Covered).covered
-        shift = int(book.meta[b.PRICE_DECIMALS])
-        return (
-            ALL_BIDS if lowest is None else int(lowest.scaleb(shift).to_integral_value(ROUND_CEILING)),
-            ALL_ASKS if highest is None else int(highest.scaleb(shift).to_integral_value(ROUND_FLOOR)),
-        )
-    limit = _LIMIT.search(line.origin)
-    most = int(limit[1]) if limit else 0
-    # A side with no level, from a venue that did not say how many it would send, tells nothing.
-    lowest_bid = ALL_BIDS if len(bids) < most else int(bids.min()) if len(bids) else NO_BIDS
-    highest_ask = ALL_ASKS if len(asks) < most else int(asks.max()) if len(asks) else NO_ASKS
-    return lowest_bid, highest_ask
-
-
-def _is_crossed(levels: _Levels) -> bool:
-    ticks, _, sides = levels
-    bids, asks = ticks[sides == 0], ticks[sides == 1]
-    return bool(len(bids) and len(asks) and bids.max() >= asks.min())
-
-
-def _mid_tick(levels: _Levels) -> int:
-    ticks, _, sides = levels
-    bids, asks = ticks[sides == 0], ticks[sides == 1]
-    best = [*([int(bids.max())] if len(bids) else []), *([int(asks.min())] if len(asks) else [])]
-    return sum(best) // len(best)
-
-
-def _exponent(value: Decimal) -> int:
-    exponent = value.normalize().as_tuple().exponent
-    assert isinstance(exponent, int)
-    return exponent
 
 
 def wire_array(market: Market) -> Int64s:

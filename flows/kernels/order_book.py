@@ -9,11 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flows.kernels import book as b
-
-Int64s = NDArray[np.int64]
+from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, NO_BIDS, Int64s, Levels
 
 COLUMN_BINS = 704  # at least 640 around the mid, after alignment to 64
 BAND_BPS = np.array([10, 25, 50, 100], np.int64)
@@ -22,8 +20,6 @@ WIDTH_MAX = 1 << 22  # 64 MiB a book
 FAR_MIN = 1 << 10
 WAITING_BYTES_MAX = 16 << 20
 TICK_MAX = 1 << 48  # keeps mid * bps within int64
-ALL_BIDS, ALL_ASKS = 0, b.NO_ASK
-NO_BIDS, NO_ASKS = b.NO_ASK, 0
 
 
 class OverflowedError(ValueError):
@@ -106,10 +102,10 @@ class OrderBook:
         self._allocate(0, 0, FAR_MIN)
         m[b.BEST_BID], m[b.BEST_ASK] = -1, b.NO_ASK
 
-    def seed(self, ticks: Int64s, lots: Int64s, sides: Int64s, update_id: int) -> None:
+    def seed(self, levels: Levels, update_id: int) -> None:
         """Become the book of these levels (sides: 0 bid, 1 ask) at `update_id`, live."""
         m = self.meta
-        self._rebuild(ticks, lots, sides)
+        self._rebuild(levels)
         m[[b.LIVE, b.SEEDED]] = 1
         m[[b.CROSSED_NOW, b.OFI, b.UPDATES]] = 0
         m[b.LAST_ID] = update_id
@@ -125,36 +121,30 @@ class OrderBook:
         m = self.meta
         m[b.PRICE_DECIMALS], m[b.SIZE_DECIMALS] = m[b.SETTLED_PRICE_DECIMALS], m[b.SETTLED_SIZE_DECIMALS]
 
-    def add(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:
+    def add(self, levels: Levels) -> None:
         """Set further levels of a live book: those that a fuller snapshot at the same update id knows."""
-        old_ticks, old_lots, old_sides = self.levels()
-        fresh = ~np.isin(old_ticks * 2 + old_sides, ticks * 2 + sides)
+        held = self.levels()
+        kept = ~np.isin(held.ticks * 2 + held.sides, levels.ticks * 2 + levels.sides)
         self._rebuild(
-            np.concatenate([old_ticks[fresh], ticks]),
-            np.concatenate([old_lots[fresh], lots]),
-            np.concatenate([old_sides[fresh], sides]),
+            Levels(*(np.concatenate([old[kept], new]) for old, new in zip(held, levels, strict=True)))
         )
 
-    def levels(self) -> tuple[Int64s, Int64s, Int64s]:
-        """Every level as arrays (ticks, lots, sides), sorted by side and tick."""
+    def levels(self) -> Levels:
+        """Every level, sorted by side and tick."""
         n = int(b.count_levels(self.window, self.meta))
         ticks, lots, sides = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
         b.levels(self.window, self.far_key, self.far_lots, self.meta, ticks, lots, sides)
         order = np.lexsort((ticks, sides))
-        return ticks[order], lots[order], sides[order]
+        return Levels(ticks[order], lots[order], sides[order])
 
     def recentre(self) -> None:
         """Move the window to where the best prices are."""
-        self._rebuild(*self.levels())
+        self._rebuild(self.levels())
 
     def grow_far(self, room: int) -> None:
         """Make room for `room` more levels outside the window."""
-        ticks, lots, sides = self.levels()
-        size = FAR_MIN
-        while size < 4 * (int(self.meta[b.FAR_COUNT]) + room):
-            size *= 2
-        self._allocate(int(self.meta[b.BASE]), int(self.meta[b.WIDTH]), size)
-        b.fill(self.window, self.far_key, self.far_lots, self.meta, ticks, lots, sides)
+        m, levels = self.meta, self.levels()
+        self._fill(int(m[b.BASE]), int(m[b.WIDTH]), int(m[b.FAR_COUNT]) + room, levels)
 
     def rescale(self, price_decimals: int, size_decimals: int) -> None:
         """Take finer decimals (never coarser ones). Raises OverflowedError if a level then does not fit."""
@@ -178,21 +168,24 @@ class OrderBook:
             self.covered[1] *= price_factor
         if self.live:
             self.settle()
-            self._rebuild(ticks * price_factor, lots * size_factor, sides)
+            self._rebuild(Levels(ticks * price_factor, lots * size_factor, sides))
 
-    def _rebuild(self, ticks: Int64s, lots: Int64s, sides: Int64s) -> None:
-        m = self.meta
-        bids, asks = ticks[sides == 0], ticks[sides == 1]
+    def _rebuild(self, levels: Levels) -> None:
+        m, ticks, bids, asks = self.meta, levels.ticks, levels.bids, levels.asks
         best_bid = int(bids.max()) if len(bids) else -1
         best_ask = int(asks.min()) if len(asks) else b.NO_ASK
         base, width = self._place(best_bid, best_ask)
         far = int(np.count_nonzero((ticks < base) | (ticks >= base + width)))
+        self._fill(base, width, far, levels)
+        m[b.BEST_BID], m[b.BEST_ASK] = best_bid, best_ask
+
+    def _fill(self, base: int, width: int, far: int, levels: Levels) -> None:
+        """Lay the levels out anew, with room for at least `far` of them outside the window."""
         size = FAR_MIN
         while size < 4 * far:
             size *= 2
         self._allocate(base, width, size)
-        b.fill(self.window, self.far_key, self.far_lots, m, ticks, lots, sides)
-        m[b.BEST_BID], m[b.BEST_ASK] = best_bid, best_ask
+        b.fill(self.window, self.far_key, self.far_lots, self.meta, *levels)
 
     def _place(self, best_bid: int, best_ask: int) -> tuple[int, int]:
         """Base and width of a window around the best prices.
@@ -245,9 +238,6 @@ class OrderBook:
             np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True)
         )
         m = self.meta
-        size = FAR_MIN
-        while size < 4 * int(m[b.FAR_COUNT]):
-            size *= 2
-        self._allocate(int(m[b.BASE]), int(m[b.WIDTH]), size)
-        b.fill(self.window, self.far_key, self.far_lots, m, ticks, lots, sides.astype(np.int64))
+        levels = Levels(ticks, lots, sides.astype(np.int64))
+        self._fill(int(m[b.BASE]), int(m[b.WIDTH]), int(m[b.FAR_COUNT]), levels)
         return self

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.kernels import book as b
-from flows.kernels.order_book import ALL_ASKS, BAND_BPS, COLUMN_BINS, NO_BIDS, OrderBook
+from flows.kernels.order_book import BAND_BPS, COLUMN_BINS, OrderBook
+from flows.kernels.snapshot import ALL_ASKS, NO_BIDS
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}  # by seconds
 BANDS = [int(bps) for bps in BAND_BPS]

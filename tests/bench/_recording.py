@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from connectors.log import DEAD_LETTER, FEATURES, Log, open_log
-from connectors.record import Chunker, Line, Record, encode_line
+from connectors.record import RECORD_SPAN_NS_MAX, Chunker, Line, Record, encode_line
 from connectors.recordings import read
 from connectors.venue import market
 
@@ -49,9 +49,9 @@ def depth_messages(seconds: float | None = None) -> int:
     return len(depth_lines(seconds)) - 1
 
 
-def records(lines: list[Line]) -> list[Record]:
-    """The lines as records of 50 ms, as connectors write them."""
-    chunker = Chunker()
+def records(lines: list[Line], span_ns: int = RECORD_SPAN_NS_MAX) -> list[Record]:
+    """The lines as records of 50 ms, as connectors write them, or of another span; 64 KiB at most."""
+    chunker = Chunker(span_ns)
     chunks = [x for line in lines for x in chunker.add(KEY, line.recv_ns, encode_line(*line))]
     chunks += chunker.cut()
     return [Record(key, at, body) for at, (key, body, _) in enumerate(chunks)]

@@ -1,4 +1,11 @@
-"""The kernel against other books: us of CPU a depth message, from bytes to best bid and ask."""
+"""The kernel against other books: us of CPU a depth message, from bytes to best bid and ask.
+
+`depth_kernel` is the book alone, parse, sequence, apply, far levels and best prices, over records of 64 KiB: the
+peers are given bare payloads and have no records to go through. `depth_kernel_records` is the same over records of
+50 ms, as a connector cuts them; of depth messages alone they hold little more than one, so that it shows what a
+record costs, and in the log that cost is shared with all other lines of the instrument. `depth_kernel_columns` adds
+what closes each second: columns, bands and roll-ups.
+"""
 
 from collections.abc import Iterator
 
@@ -11,16 +18,17 @@ from tests.bench._recording import BEST, KEY, MARKET, QUICK_S, depth_lines, dept
 from tests.bench._runner import Result, cpu_s, median, spread, turns
 
 NO_SECOND_ENDS = 1 << 40
+NO_SPAN_NS = 1 << 62
 
 
 def bench(quick: bool) -> Iterator[Result]:
-    """Lines `depth_kernel` (one a peer) and `depth_kernel_columns`."""
+    """Lines `depth_kernel` (one a peer), `depth_kernel_records` and `depth_kernel_columns`."""
     seconds, runs = (QUICK_S, 1) if quick else (None, 7)
     expected = _peers.msgspec_dicts(x.payload for x in depth_lines(seconds))
     if not quick and expected != BEST:
         raise ValueError(f"expected {BEST} at the end of the recording, found {expected}")
     payloads = [x.payload for x in depth_lines(seconds)]
-    chunks = records(depth_lines(seconds))
+    chunks, large = records(depth_lines(seconds)), records(depth_lines(seconds), NO_SPAN_NS)
 
     def timed(engine, *args) -> float:
         took, best = cpu_s(engine, *args)
@@ -29,8 +37,9 @@ def bench(quick: bool) -> Iterator[Result]:
         return took
 
     contestants = {
-        "kernel": lambda: timed(kernel, chunks, False),
+        "kernel": lambda: timed(kernel, large, False),
         "msgspec": lambda: timed(_peers.msgspec_dicts, payloads),
+        "kernel, records of 50 ms": lambda: timed(kernel, chunks, False),
         "kernel with columns": lambda: timed(kernel, chunks, True),
         "ccxt": lambda: timed(_peers.ccxt_book, payloads),
     }
@@ -39,6 +48,7 @@ def bench(quick: bool) -> Iterator[Result]:
     for name, ours, peer in (
         ("depth_kernel", "kernel", "msgspec"),
         ("depth_kernel", "kernel", "ccxt"),
+        ("depth_kernel_records", "kernel, records of 50 ms", "msgspec"),
         ("depth_kernel_columns", "kernel with columns", "msgspec"),
     ):
         value, other = median(taken[ours], us), median(taken[peer], us)

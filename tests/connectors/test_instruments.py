@@ -2,21 +2,20 @@
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.instruments import bin_step, infer
-from connectors.venue import Instrument
+from connectors.instruments import bin_step, decimals, decode, inferred
+from connectors.venue import Instrument, ParseError
 
-wire_texts = st.decimals(0, 10**9, allow_nan=False, places=8).map(lambda d: f"{d:f}")
 positive = st.decimals(Decimal("1e-12"), Decimal("1e12"), allow_nan=False, allow_infinity=False)
 ticks = st.builds(lambda n, e: Decimal(n).scaleb(e), st.integers(1, 50), st.integers(-10, 3))
 
 
 def test_tick_and_lot_are_the_finest_digits() -> None:
-    found = infer("BTCUSDT", "BTC-USDT", ["61837.63000000", "61837.60000000"], ["3.78826000", "5.00000000"])
-    assert found == Instrument(
+    assert inferred("BTCUSDT", "BTC-USDT", 2, 5) == Instrument(
         symbol="BTCUSDT",
         instrument="BTC-USDT",
         tick=Decimal("0.01"),
@@ -26,30 +25,37 @@ def test_tick_and_lot_are_the_finest_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "finest"),
-    [
-        (["1200", "100"], "1"),
-        (["1.0", "2.000"], "1"),
-        (["0.00001234"], "0.00000001"),
-        (["5.", "5.50"], "0.1"),
-    ],
+    ("unit", "expected"),
+    [("1", 0), ("10", 0), ("0.1", 1), ("2.50", 1), ("0.00001234", 8), ("1E-8", 8), ("1E+3", 0)],
 )
-def test_trailing_zeros_do_not_count(texts: list[str], finest: str) -> None:
-    found = infer("X", "X", texts, ["1"])
-    assert (found.tick, found.lot) == (Decimal(finest), Decimal(1))
+def test_decimals_of_a_unit(unit: str, expected: int) -> None:
+    assert decimals(Decimal(unit)) == expected
 
 
-def test_an_empty_book_tells_nothing() -> None:
-    with pytest.raises(ValueError, match="levels"):
-        infer("X", "X", [], [])
+@given(ticks)
+def test_so_many_decimals_and_no_fewer_make_a_unit_whole(unit: Decimal) -> None:
+    assert unit.scaleb(decimals(unit)) % 1 == 0
+    assert decimals(unit) == 0 or unit.scaleb(decimals(unit) - 1) % 1 != 0
 
 
-@given(st.lists(wire_texts, min_size=1), st.lists(wire_texts, min_size=1))
-def test_all_are_multiples_and_no_coarser_decimal_would_do(prices: list[str], sizes: list[str]) -> None:
-    found = infer("X", "X", prices, sizes)
-    for texts, unit in ((prices, found.tick), (sizes, found.lot)):
-        assert all(Decimal(text) % unit == 0 for text in texts)
-        assert unit == 1 or any(Decimal(text) % (unit * 10) != 0 for text in texts)
+@given(ticks, ticks, st.none() | st.integers(1, 1000))
+def test_an_instrument_comes_back_from_its_line(tick: Decimal, lot: Decimal, bins: int | None) -> None:
+    told = Instrument(
+        symbol="X", instrument="X-Y", tick=tick, lot=lot, bin_step=tick * bins if bins else None
+    )
+    assert decode(msgspec.json.encode(told)) == told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tick": "0"}, {"tick": "-1"}, {"lot": "NaN"}, {"bin_step": "0.25"}, {"tick": "1E-13"}, {"contract_size": "x"},
+     {"symbol": 1}, {"lot": None}],
+)  # fmt: skip
+def test_an_impossible_instrument_is_refused(change: dict[str, object]) -> None:
+    told = {"symbol": "X", "instrument": "X-Y", "tick": "0.1", "lot": "0.001"}
+    assert decode(msgspec.json.encode(told))
+    with pytest.raises(ParseError):
+        decode(msgspec.json.encode(told | change))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from connectors.venue import Market, Role, Route, market
 from flows.kernels import book as b
 from flows.kernels.depth import DepthKernel, wire_array
 from flows.kernels.order_book import FAR_MIN, OrderBook
+from flows.kernels.snapshot import Levels
 from tests.flows.kernels.feed import FUTURES, KEY, SPOT, depth, line, snapshot
 
 QUICK = settings(max_examples=200, deadline=None)
@@ -360,7 +361,7 @@ def by_side(levels: dict[tuple[int, int], int]) -> list[np.ndarray]:
 def test_a_book_is_two_dicts(messages: list[list[tuple[int, int, int]]], disturbance: str) -> None:
     book = OrderBook(b"X", 0)
     expected = {(0, 99_999): 3, (1, 100_001): 4}
-    book.seed(*by_side(expected), 1)
+    book.seed(Levels(*by_side(expected)), 1)
     for message in messages:
         bids = [(tick, size) for tick, side, size in message if side == 0]
         asks = [(tick, size) for tick, side, size in message if side == 1]

@@ -10,6 +10,7 @@ import pytest
 
 from connectors import record
 from connectors.record import Record, encode_line
+from connectors.venue import market
 from flows.kernels.depth import SILENCE_S_MAX, DepthKernel
 from tests.flows.kernels.compare import Run, assert_equal, judge, run
 from tests.flows.kernels.feed import (
@@ -778,3 +779,11 @@ def test_a_state_of_another_version_is_refused() -> None:
     state = msgspec.msgpack.decode(kernel.dump(), strict=False) | {"version": 0}
     with pytest.raises(ValueError, match=r"expected kernel state of version [0-9]+, found 0"):
         kernel.load(msgspec.msgpack.encode(state))
+
+
+@pytest.mark.parametrize("recv_ns", [1, 10**9, 10**17, 999_999_999_999_999_999, 10**18, 2**63 - 1])
+def test_a_receive_time_may_have_any_length(recv_ns: int) -> None:
+    kernel = DepthKernel(market(FUTURES), 0)
+    kernel.on_records([Record(KEY, 0, encode_line(recv_ns, b"a", b'{"stream":"btcusdt@trade","data":{}}'))])
+    assert kernel.summary()["trades"] == 1
+    assert kernel.summary()["dead_letters"] == 0

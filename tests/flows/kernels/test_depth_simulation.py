@@ -7,7 +7,8 @@ import pytest
 
 from connectors.record import decode_lines
 from flows.kernels import book as b
-from flows.kernels.order_book import ALL_ASKS, OrderBook
+from flows.kernels.order_book import OrderBook
+from flows.kernels.snapshot import ALL_ASKS
 from tests.flows.kernels.compare import Run, assert_equal, judge
 from tests.flows.kernels.feed import FUTURES, SPOT
 from tests.flows.kernels.test_depth import table_bits
