@@ -13,8 +13,8 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from connectors.log import Log, Reader
 from connectors.record import Record
 
-NEAR_BYTES = 1 << 20  # a poll near the log's end: rows leave soon
-BEHIND_BYTES = 8 << 20  # a poll when catching up: few and large inserts
+# Near the end of the log there is never so much; when catching up it makes few and large inserts.
+POLL_BYTES = 8 << 20
 IDLE = timedelta(milliseconds=10)
 
 
@@ -56,20 +56,17 @@ class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
             reader,
             follow,
         )
-        self._bytes = NEAR_BYTES
         self._awake: datetime | None = None
 
     def next_batch(self) -> list[tuple[str, Poll]]:
         """One poll as one item, keyed by the partition's name."""
-        records = self._reader.poll(self._bytes)
+        records = self._reader.poll(POLL_BYTES)
         if not records:
             if not self._follow and self._reader.offset >= self._reader.end():
                 raise StopIteration
             self._awake = datetime.now(UTC) + IDLE
             return []
         self._awake = None
-        full = 2 * sum(len(body) for _, _, body in records) > self._bytes
-        self._bytes = BEHIND_BYTES if full else NEAR_BYTES
         return [(self._name, Poll(self._topic, self._partition, records))]
 
     def next_awake(self) -> datetime | None:
