@@ -56,7 +56,8 @@ def replay(job: Replay, say: Say) -> dict[str, Any]:
     began = time.monotonic()
     lines, faults = _write(job, say)
     say(f"{lines} lines in the log, the flows begin")
-    counts, books = Counter({"dead_letters": faults}), {}
+    counts = Counter({"dead_letters": faults})
+    books: dict[str, Any] = {}
     for flow in (depth.FLOW, tape.FLOW):
         running: dict[tuple[str, int], Running] = {}
         parts = raw_parts(job.log)

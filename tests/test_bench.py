@@ -32,6 +32,7 @@ def test_every_benchmark_is_found():
     assert set(names()) == set(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LINES))
 def test_benchmark_prints_json_lines(name, recordings):
     done = run("--quick", name)
