@@ -125,14 +125,16 @@ class SimulatedBook:
         self._last_quote: tuple[int, ...] = ()
         self._begin()
         self._populate()
-        self._last = self._end()
+        self._end()
+        self._begin()
+        self.last = self._end()  # nothing to undo
 
     # ---- reading
 
     def state(self, undo: int = 0) -> tuple[int, dict[int, int], dict[int, int]]:
         """Update id, bids and asks (tick -> lots), as before the last `undo` changes of the last step."""
         sides = (dict(self.levels[BID]), dict(self.levels[ASK]))
-        last = self._last
+        last = self.last
         keep = max(0, len(last.changes) - undo)
         for change in reversed(last.changes[keep:]):
             if change.before:
@@ -170,8 +172,8 @@ class SimulatedBook:
         self._tidy()
         self._cross()
         self._quote()
-        self._last = self._end()
-        return self._last
+        self.last = self._end()
+        return self.last
 
     def cross(self, steps: int) -> None:
         """During the next `steps` steps a bid stands above the best ask."""
