@@ -14,7 +14,10 @@ import msgspec
 from connectors.simulator import market as m
 from connectors.simulator.symbols import Kind, Symbol
 
-PATHS: Mapping[Kind, tuple[str, ...]] = {"spot": ("/stream",), "futures": ("/public/stream", "/market/stream")}
+PATHS: Mapping[Kind, tuple[str, ...]] = {
+    "spot": ("/stream",),
+    "futures": ("/public/stream", "/market/stream"),
+}
 REST: Mapping[Kind, str] = {"spot": "/api/v3", "futures": "/fapi/v1"}
 # rest-api.md and the futures' "Order Book": (largest limit, weight).
 DEPTH_WEIGHTS: Mapping[Kind, tuple[tuple[int, int], ...]] = {
@@ -147,8 +150,8 @@ class Binance:
             return ""
         price = self._texts[x.symbol].between
         return (
-            f'{{"e":"markPriceUpdate","E":{x.event_ms},"s":"{x.symbol}","p":"{price(x.mark)}",'
-            f'"ap":"{price(x.mark)}","i":"{price(x.index)}","P":"{price(x.mark)}","r":"{x.funding_rate:.8f}",'
+            f'{{"e":"markPriceUpdate","E":{x.event_ms},"s":"{x.symbol}","p":"{price(x.price)}",'
+            f'"ap":"{price(x.price)}","i":"{price(x.index_price)}","P":"{price(x.price)}","r":"{x.funding_rate:.8f}",'
             f'"T":{x.next_funding_ms},"st":1}}'
         )
 
@@ -182,7 +185,9 @@ class Binance:
         """The symbol asked for. Raises RequestError."""
         name = query.get("symbol", "")
         if not name:
-            raise RequestError(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
+            raise RequestError(
+                400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."
+            )
         if name not in self.symbols:
             raise RequestError(400, -1121, "Invalid symbol.")
         return name
@@ -207,7 +212,13 @@ class Binance:
         return next((cost for most, cost in table[self.kind] if limit <= most), table[self.kind][-1][1])
 
     def snapshot(
-        self, symbol: str, limit: int, update_id: int, bids: dict[int, int], asks: dict[int, int], time_ms: int
+        self,
+        symbol: str,
+        limit: int,
+        update_id: int,
+        bids: dict[int, int],
+        asks: dict[int, int],
+        time_ms: int,
     ) -> bytes:
         """The answer to `depth`: the best `limit` levels a side."""
         texts = self._texts[symbol]
@@ -233,7 +244,13 @@ class Binance:
             raise RequestError(400, -1121, "Invalid symbol.")
         symbols = [self._symbol_info(self.symbols[name]) for name in names]
         return _json(
-            {"timezone": "UTC", "serverTime": time_ms, "rateLimits": [], "exchangeFilters": [], "symbols": symbols}
+            {
+                "timezone": "UTC",
+                "serverTime": time_ms,
+                "rateLimits": [],
+                "exchangeFilters": [],
+                "symbols": symbols,
+            }
         )
 
     def _symbol_info(self, symbol: Symbol) -> dict[str, Any]:
@@ -259,7 +276,9 @@ class Binance:
         if query.get("interval") != "1m":
             raise RequestError(400, -1120, "Invalid interval.")
         limit = _int(query.get("limit", "500"))
-        low, high = (_int(query.get(name, text)) for name, text in (("startTime", "0"), ("endTime", str(1 << 60))))
+        low, high = (
+            _int(query.get(name, text)) for name, text in (("startTime", "0"), ("endTime", str(1 << 60)))
+        )
         wanted = [bar for bar in bars if low <= bar.open_ms <= high]
         return _json([self._row(bar) for bar in (wanted[:limit] if low else wanted[-limit:])])
 
@@ -304,7 +323,9 @@ def control(text: bytes, streams: dict[str, None]) -> bytes:
     names = [x for x in asked.params if isinstance(x, str) and _STREAM.match(x)]
     known = asked.method in ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS")
     if not known or len(names) != len(asked.params):
-        return _json({"code": 2, "msg": "Invalid request: unknown method or malformed stream", "id": asked.id})
+        return _json(
+            {"code": 2, "msg": "Invalid request: unknown method or malformed stream", "id": asked.id}
+        )
     if asked.method == "LIST_SUBSCRIPTIONS":
         return _json({"result": list(streams), "id": asked.id})
     if asked.method == "SUBSCRIBE" and len(streams | dict.fromkeys(names)) > STREAMS_MAX:

@@ -18,9 +18,9 @@ import numpy as np
 
 BID, ASK = 0, 1
 REACH_BPS = 200.0  # levels are placed so far from the touch
-REACH_TICKS = 60  # or so far, where a tick is wide
-OCCUPIED = 0.9  # share of lattice prices with a level at the touch; falls by 1/e in FADE_BPS
-FADE_BPS = 80.0
+REACH_TICKS = 120  # or so far, where a tick is wide
+OCCUPIED = 0.9  # share of lattice prices with a level at the touch; falls by 1/e in FADE of the reach
+FADE = 0.4
 HOLD_BPS = 0.25  # the touch stays while the price is so near
 CHANGES_MAX = 80  # of the lattice, a step
 FILLS_PER_ORDER_MAX = 5
@@ -117,7 +117,7 @@ class SimulatedBook:
         self.bid = int(price / shape.tick)
         self.ask = self.bid + 1
         self.update_id = first_id
-        self.walls: list[Wall] = []
+        self.walls: dict[tuple[int, int], Wall] = {}  # by side and tick
         self.heat = 1.0  # of trading: 1 while the price is calm
         self._time_s, self._trimmed_s = 0.0, 0.0
         self._strays: deque[tuple[int, int]] = deque()
@@ -215,11 +215,11 @@ class SimulatedBook:
         ask = bid + spread
         if (wall := self._wall_before(ASK, bid)) is not None:
             self._eat(wall, seconds)
-            ask = wall.tick if wall in self.walls else ask
+            ask = wall.tick if self._is_wall(ASK, wall.tick) else ask
             bid = min(bid, ask - 1)
         elif (wall := self._wall_before(BID, ask)) is not None:
             self._eat(wall, seconds)
-            bid = wall.tick if wall in self.walls else bid
+            bid = wall.tick if self._is_wall(BID, wall.tick) else bid
             ask = max(ask, bid + 1)
         old_bid, old_ask = self.bid, self.ask
         self._clear(ASK, _between(self.levels[ASK], 0, ask))
@@ -233,13 +233,17 @@ class SimulatedBook:
     def _wall_before(self, side: int, tick: int) -> Wall | None:
         """The first wall that stands between the touch and the other side's new best `tick`."""
         if side:
-            return min((w for w in self.walls if w.side and w.tick <= tick), key=lambda w: w.tick, default=None)
-        return max((w for w in self.walls if not w.side and w.tick >= tick), key=lambda w: w.tick, default=None)
+            ticks = [wall.tick for wall in self.walls.values() if wall.side and wall.tick <= tick]
+            return self.walls[side, min(ticks)] if ticks else None
+        ticks = [wall.tick for wall in self.walls.values() if not wall.side and wall.tick >= tick]
+        return self.walls[side, max(ticks)] if ticks else None
 
     def _eat(self, wall: Wall, seconds: float) -> None:
         """What stands before the wall goes, then orders hit it."""
         levels = self.levels[wall.side]
-        before = _between(levels, 0, wall.tick) if wall.side else _between(levels, wall.tick + 1, 1 << 60)[::-1]
+        before = (
+            _between(levels, 0, wall.tick) if wall.side else _between(levels, wall.tick + 1, 1 << 60)[::-1]
+        )
         self._clear(wall.side, before)
         self._set_touch(wall.side, wall.tick)
         eaten = int(wall.lots * WALL_EATEN_PER_S * seconds * (0.5 + self._uniform())) + 1
@@ -247,7 +251,7 @@ class SimulatedBook:
         self._fills.append(Fill(wall.side, wall.tick, taken))
         self._set(wall.side, wall.tick, levels[wall.tick] - taken)
         if levels.get(wall.tick, 0) < 0.1 * wall.lots:
-            self.walls.remove(wall)
+            self._forget_wall(wall.side, wall.tick)
 
     def _clear(self, side: int, ticks: list[int]) -> None:
         """Levels in the way, best first: a part is traded, the rest pulled."""
@@ -282,7 +286,9 @@ class SimulatedBook:
             self._build_wall()
 
     def _churn(self, seconds: float) -> None:
-        mean = self._shape.changes_per_step * seconds * 10 * math.exp(0.7 * self._normal() - 0.25)
+        # Of a level that changes again and again within a long step only the last size shows.
+        steps = math.sqrt(seconds / 0.1)
+        mean = self._shape.changes_per_step * steps * math.exp(0.7 * self._normal() - 0.25)
         for _ in range(min(CHANGES_MAX, int(mean + self._uniform()))):
             side = ASK if self._uniform() < 0.5 else BID
             ticks = int(self._distance_bps() * self._ticks_per_bps)
@@ -308,7 +314,7 @@ class SimulatedBook:
         bps = ticks / self._ticks_per_bps
         if ticks <= 0 or tick <= 0 or bps > self._reach_bps or self._is_wall(side, tick):
             return
-        rests = self._uniform() < OCCUPIED * math.exp(-bps / FADE_BPS)
+        rests = self._uniform() < OCCUPIED * math.exp(-bps / (FADE * self._reach_bps))
         self._set(side, tick, self._size(tick, bps) if rests else 0)
 
     def _size(self, tick: int, bps: float) -> int:
@@ -335,10 +341,10 @@ class SimulatedBook:
     # ---- walls
 
     def _is_wall(self, side: int, tick: int) -> bool:
-        return any(wall.tick == tick and wall.side == side for wall in self.walls)
+        return (side, tick) in self.walls
 
     def _forget_wall(self, side: int, tick: int) -> None:
-        self.walls = [wall for wall in self.walls if (wall.side, wall.tick) != (side, tick)]
+        self.walls.pop((side, tick), None)
 
     def _build_wall(self) -> None:
         side = ASK if self._uniform() < 0.5 else BID
@@ -351,12 +357,12 @@ class SimulatedBook:
         if self._is_wall(side, tick) or not (tick > self.ask if side else 0 < tick < self.bid):
             return
         wall = Wall(side, tick, self._lots(size * self._shape.level_usd), self._time_s + life_s)
-        self.walls.append(wall)
+        self.walls[side, tick] = wall
         self._set(side, tick, wall.lots)
 
     def _tend_walls(self, seconds: float) -> None:
-        for wall in [x for x in self.walls if x.until_s <= self._time_s]:
-            self.walls.remove(wall)
+        for wall in [x for x in self.walls.values() if x.until_s <= self._time_s]:
+            self._forget_wall(wall.side, wall.tick)
             if wall.tick != (self.ask if wall.side else self.bid):
                 self._set(wall.side, wall.tick, 0)
         if self._uniform() < seconds / WALL_EVERY_S:
@@ -406,6 +412,7 @@ class SimulatedBook:
         self._first_id = self.update_id + 1 + (int(self._uniform() * 50) if jumps else 0)
 
     def _end(self) -> Step:
+        """What has been done since `_begin`."""
         before = self.update_id
         if self._changes:
             self.update_id = self._first_id - 1 + self._stride * len(self._changes)

@@ -6,7 +6,7 @@ those by chance.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import msgspec
@@ -85,7 +85,6 @@ class Faults:
     """Decides, frame by frame and request by request, what goes wrong, and counts it."""
 
     def __init__(self, options: Options) -> None:
-        self._options = options
         self._random = np.random.default_rng([options.seed, 11])
         self._orders: list[_Order] = []
         self._held: dict[tuple[str, str], bytes] = {}
@@ -96,7 +95,7 @@ class Faults:
         """Take a command. `disconnect`, `crossed` and `shutdown` are acts of the server; they are only counted."""
         if command.kind == "heal":
             self._orders.clear()
-            self._set_chances(replace(self._options, **dict.fromkeys(CHANCES, 0.0)))
+            self._set_chances(Options())
         elif command.kind in ("disconnect", "crossed", "shutdown"):
             self.counts[command.kind] += 1
         else:
@@ -217,7 +216,11 @@ class Faults:
 
     def _ordered(self, kind: str, market: str, stream: str, now_s: float) -> bool:
         for order in self._orders:
-            if order.command.kind == kind and not order.over(now_s) and _matches(order.command, market, stream):
+            if (
+                order.command.kind == kind
+                and not order.over(now_s)
+                and _matches(order.command, market, stream)
+            ):
                 order.left -= 1
                 return True
         return False

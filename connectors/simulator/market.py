@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from connectors.simulator.book import ASK, BID, Shape, SimulatedBook, Step
+from connectors.simulator.book import ASK, BID, Fill, Shape, SimulatedBook, Step
 from connectors.simulator.prices import Floats, PricePath
 from connectors.simulator.symbols import Kind, Symbol
 
@@ -69,8 +69,8 @@ class Mark(NamedTuple):
 
     symbol: str
     event_ms: int
-    mark: float
-    index: float
+    price: float
+    index_price: float
     funding_rate: float
     next_funding_ms: int
 
@@ -206,17 +206,23 @@ class SimulatedMarket:
     def _tell(self, listing: _Listing, step: Step, step_ms: int, events: list[Event]) -> None:
         """The events of one book's step."""
         name, event_ms = listing.symbol.symbol, self.now_ms - listing.phase_ms
-        begin_ms, count = event_ms - step_ms, len(step.fills) + 1
-        for i, fill in enumerate(step.fills, 1):
+        fills = step.fills if step_ms <= STEP_MS else _merged(step.fills)
+        begin_ms, count = event_ms - step_ms, len(fills) + 1
+        for i, fill in enumerate(fills, 1):
             listing.trade_id += 1
             trade = Trade(
-                name, begin_ms + i * step_ms // count, listing.trade_id, fill.tick, fill.lots, fill.side == BID
+                name,
+                begin_ms + i * step_ms // count,
+                listing.trade_id,
+                fill.tick,
+                fill.lots,
+                fill.side == BID,
             )
             events.append(trade)
             events.extend(self._to_bar(listing, trade))
             listing.open_interest += fill.lots * (listing.trade_id % 3 - 1)
         if step.forced:
-            events.append(_liquidation(name, begin_ms + step_ms // count, step))
+            events.append(_liquidation(name, begin_ms + 1, step))
         for i, quote in enumerate(step.quotes, 1):
             events.append(BestQuote(name, begin_ms + i * step_ms // len(step.quotes), *quote))
         if step.changes:
@@ -262,6 +268,14 @@ class SimulatedMarket:
         bar = _new_bar(symbol.symbol, self.now_ms, book.bid)
         lots = int(2000 * symbol.level_usd / symbol.price / float(grid.lot))
         return _Listing(symbol, at, book, number % 97, bar, deque(maxlen=BARS_KEPT), number % 10**6, lots)
+
+
+def _merged(fills: list[Fill]) -> list[Fill]:
+    """In a long step, one fill for all of a price and side."""
+    lots: dict[tuple[int, int], int] = {}
+    for side, tick, size in fills:
+        lots[side, tick] = lots.get((side, tick), 0) + size
+    return [Fill(side, tick, size) for (side, tick), size in lots.items()]
 
 
 def _event_ms(event: Event) -> int:

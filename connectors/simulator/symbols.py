@@ -41,8 +41,12 @@ class Symbol:
 
 
 def _symbol(base: str, price: float, spot: str, futures: str, *numbers: float) -> Symbol:
-    grids = [Grid(*(Decimal(x) for x in text.split())) for text in (spot, futures)]
-    return Symbol(f"{base}USDT", base, price, *grids, *numbers)
+    return Symbol(f"{base}USDT", base, price, _grid(spot), _grid(futures), *numbers)
+
+
+def _grid(text: str) -> Grid:
+    tick, lot = text.split()
+    return Grid(Decimal(tick), Decimal(lot))
 
 
 SYMBOLS = MappingProxyType({
