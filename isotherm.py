@@ -2,7 +2,7 @@
 
 import click
 
-from connectors.commands import record
+from connectors.commands import connect, record
 from flows.commands import flow, replay
 from sql.commands import migrate, sql, store
 
@@ -16,7 +16,7 @@ def main() -> None:
     """
 
 
-for command in (store, migrate, sql, record, replay, flow):
+for command in (store, migrate, sql, connect, record, replay, flow):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 import aiohttp
 import structlog
@@ -20,12 +21,14 @@ from connectors.lane import Lane
 from connectors.outbox import Outbox
 from connectors.publisher import BOOK_EVERY_S, Publisher, lanes
 from connectors.reconnect import Allowance, Backoff, rollover_s
-from connectors.rest import Rest, RestError
+from connectors.rest import Gate, Rest, RestError
 from connectors.telemetry import State, Telemetry
 from connectors.venue import Instrument, Market, ParseError
 
 MESSAGE_BYTES_MAX = 32 << 20  # the venue is told 1009 for more
 CLOSE_S = 2.0
+
+Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
 _log = structlog.get_logger(__name__)
 
@@ -51,9 +54,10 @@ class Timing:
 class _Connection:
     """One open socket of a lane."""
 
-    def __init__(self, lane: Lane, origin: bytes, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, lane: Lane, origin: bytes, socket: Socket) -> None:
         self.lane, self.origin, self.socket = lane, origin, socket
         self.opened_s = time.monotonic()
+        self.due = asyncio.Event()  # it is to be replaced
         self.reason = ""
         self.reader: asyncio.Task[None] | None = None
 
@@ -67,20 +71,21 @@ class Session:
         endpoint: Endpoint,
         symbols: Sequence[str],
         http: aiohttp.ClientSession,
-        rest: Rest,
         outbox: Outbox,
         telemetry: Telemetry,
-        connects: Allowance,
         partitions: int,
         timing: Timing = Timing(),
     ) -> None:
         self._market, self._live, self._endpoint = market, market.live, endpoint
         self._symbols = list(symbols)
-        self._http, self._rest, self._outbox = http, rest, outbox
-        self._telemetry, self._connects, self._partitions = telemetry, connects, partitions
-        self._timing = timing
+        self._http, self._outbox, self._telemetry = http, outbox, telemetry
+        self._partitions, self._timing = partitions, timing
+        self._connects = Allowance(self._live.connects_max, self._live.connects_span_s)
+        self._rest = Rest(
+            http, endpoint.rest_url, Gate(self._live.weight_per_minute), self._live.weight_header, random.random,
+            (timing.backoff_base_s, timing.backoff_cap_s),
+        )  # fmt: skip
         self._opened = 0
-        self._replace: dict[Lane, asyncio.Event] = {}
         self._current: dict[Lane, _Connection] = {}
         self._asked: dict[str, asyncio.Task[None]] = {}
         self._widening: asyncio.Task[None] | None = None
@@ -107,7 +112,7 @@ class Session:
             async with asyncio.TaskGroup() as tasks:
                 for lane in held:
                     tasks.create_task(self._hold(lane, tasks))
-                tasks.create_task(self._cut())
+                tasks.create_task(self._cut(tasks))
                 tasks.create_task(self._tick(tasks))
                 tasks.create_task(self._refresh(known=bool(instruments)))
         finally:
@@ -172,7 +177,6 @@ class Session:
 
     async def _hold(self, lane: Lane, tasks: asyncio.TaskGroup) -> None:
         """Keep the lane's socket open, for ever."""
-        self._replace[lane] = asyncio.Event()
         backoff = Backoff(
             random.random, self._timing.backoff_base_s, self._timing.backoff_cap_s, self._timing.healthy_s
         )
@@ -189,16 +193,15 @@ class Session:
     async def _is_due(self, connection: _Connection) -> bool:
         """Wait until the connection ends (False) or is to be replaced (True)."""
         age_s = rollover_s(self._timing.connection_s or self._live.connection_s, random.random)
-        replace = asyncio.ensure_future(self._replace[connection.lane].wait())
+        due = asyncio.ensure_future(connection.due.wait())
         assert connection.reader is not None
         left_s = connection.opened_s + age_s - time.monotonic()
         try:
             await asyncio.wait(
-                (connection.reader, replace), timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
+                (connection.reader, due), timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            replace.cancel()
-        self._replace[connection.lane].clear()
+            due.cancel()
         return not connection.reader.done()
 
     async def _succeed(self, old: _Connection, backoff: Backoff, tasks: asyncio.TaskGroup) -> _Connection:
@@ -210,8 +213,9 @@ class Session:
             if old.reader.done() or fresh.reader.done():
                 break
             await asyncio.sleep(self._timing.cut_s)
-        if fresh.reader.done():
-            return fresh if old.reader.done() else old
+        if fresh.reader.done() and not old.reader.done():
+            await asyncio.sleep(backoff.failed())
+            return old
         if not old.reader.done():
             self._publisher.hand_over(old.lane)
             await self._end(old, "replaced")
@@ -221,38 +225,36 @@ class Session:
         """A new connection of the lane, being read; waits and tries until there is one."""
         url = self._endpoint.ws_url + self._live.socket_url(lane.path, list(lane.channels))
         while True:
-            while wait_s := self._connects.take(time.monotonic()):
-                await asyncio.sleep(wait_s)
             try:
                 socket = await self._connect(url)
+                break
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                wait_s = max(backoff.failed(), _retry_after_s(error))
-                reason = _described(error)
-                self._publisher.unreachable(lane, reason)
-                self._log.warning(
-                    "cannot connect", url=redacted(url), reason=reason, again_in_s=round(wait_s, 1)
-                )
-                await asyncio.sleep(wait_s)
-                continue
-            finally:
-                self._connects.settle(time.monotonic())
-            self._opened += 1
-            connection = _Connection(lane, b"ws-%d" % self._opened, socket)
-            self._log.info(
-                "connected", url=redacted(url), streams=len(lane.channels), origin=connection.origin.decode()
-            )
-            self._publisher.opened(lane, connection.origin, time.monotonic())
-            connection.reader = tasks.create_task(self._read(connection))
-            return connection
+                wait_s, reason = max(backoff.failed(), _retry_after_s(error)), _described(error)
+            self._publisher.unreachable(lane, reason)
+            self._log.warning("cannot connect", url=redacted(url), reason=reason, again_in_s=round(wait_s, 1))
+            await asyncio.sleep(wait_s)
+        self._opened += 1
+        connection = _Connection(lane, b"ws-%d" % self._opened, socket)
+        self._log.info(
+            "connected", url=redacted(url), streams=len(lane.channels), origin=connection.origin.decode()
+        )
+        self._publisher.opened(lane, connection.origin, time.monotonic())
+        connection.reader = tasks.create_task(self._read(connection))
+        return connection
 
-    async def _connect(self, url: str) -> aiohttp.ClientWebSocketResponse:
-        async with asyncio.timeout(self._timing.connect_s):
-            return await self._http.ws_connect(
-                url,
-                max_msg_size=MESSAGE_BYTES_MAX,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
-                decode_text=False,
-            )
+    async def _connect(self, url: str) -> Socket:
+        while wait_s := self._connects.take(time.monotonic()):  # noqa: ASYNC110 - the time sets it
+            await asyncio.sleep(wait_s)
+        try:
+            async with asyncio.timeout(self._timing.connect_s):
+                return await self._http.ws_connect(
+                    url,
+                    max_msg_size=MESSAGE_BYTES_MAX,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
+                    decode_text=False,
+                )
+        finally:
+            self._connects.settle(time.monotonic())
 
     async def _read(self, connection: _Connection) -> None:
         """Publish what arrives until the connection ends; pings are answered by `receive`."""
@@ -267,20 +269,18 @@ class Session:
                     break
                 if publish(lane, origin, recv_ns, message.data):
                     self._log.info("the venue announces the end of a connection", origin=origin.decode())
-                    self._due(connection)
+                    connection.due.set()
                 if outbox.full:
                     await outbox.room()
+        except asyncio.CancelledError:
+            connection.reason = "connector stopped"
+            raise
         finally:
             reason = connection.reason or f"connection closed, code {socket.close_code}"
             self._publisher.lost(lane, origin, time.time_ns(), reason)
             self._log.info("disconnected", origin=origin.decode(), reason=reason)
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 await socket.close()
-
-    def _due(self, connection: _Connection) -> None:
-        """Replace it, unless it is already the one that goes."""
-        if self._current.get(connection.lane) is connection:
-            self._replace[connection.lane].set()
 
     async def _end(self, connection: _Connection, reason: str) -> None:
         connection.reason = reason
@@ -289,13 +289,14 @@ class Session:
 
     # Timers.
 
-    async def _cut(self) -> None:
-        """Records leave after at most `cut_s`."""
+    async def _cut(self, tasks: asyncio.TaskGroup) -> None:
+        """Records leave after at most `cut_s`; snapshots are asked for as soon."""
         while True:
             await asyncio.sleep(self._timing.cut_s)
             self._outbox.put(self._publisher.take(cut=True))
             if self._outbox.failed.done():
                 self._outbox.failed.result()
+            self._ask(tasks)
 
     async def _tick(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -305,10 +306,9 @@ class Session:
                 if (connection := self._current.get(alarm.lane)) is None:
                     continue
                 if alarm.dead:
-                    await self._end(connection, alarm.reason)
+                    tasks.create_task(self._end(connection, alarm.reason))
                 else:
-                    self._due(connection)
-            self._ask(tasks)
+                    connection.due.set()
             self._telemetry.queues[self._market.name] = {
                 "outbox_bytes": self._outbox.size,
                 "rest_waiting": self._rest.waiting,
