@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from connectors.book_sync import GAP, NEXT, STALE, Rule, verdict
+from connectors.book_sync import GAP, Rule, verdict
 from connectors.venue import Head, Stream
 
 HELD_MAX = 10_000  # frames of one stream; the successor takes over rather than hold more
@@ -33,7 +33,7 @@ class Frame(NamedTuple):
 class Channel:
     """One stream of a lane: what was published of it, and what is held."""
 
-    __slots__ = ("count", "held", "last_id", "rule", "stream", "switched")
+    __slots__ = ("count", "held", "last_id", "repeats_until", "rule", "stream", "switched")
 
     def __init__(self, stream: Stream, rule: int) -> None:
         self.stream = stream
@@ -41,13 +41,22 @@ class Channel:
         self.count = 0  # frames published
         self.last_id = -1  # of the last one published; -1: none to follow
         self.switched = False
+        self.repeats_until = -1  # up to this id the successor repeats what was published
         self.held: deque[Frame] = deque()
 
-    def judge(self, head: Head) -> int:
-        """NEXT, STALE or GAP for a frame of the successor, after what was published."""
+    def follows(self, head: Head) -> bool:
+        """Whether a frame of the successor continues, or repeats, what was published."""
         if self.last_id < 0 or head.last_id < 0:
-            return NEXT
-        return verdict(self.rule, False, self.last_id, head.first_id, head.last_id, head.previous_id)
+            return True
+        return verdict(self.rule, False, self.last_id, head.first_id, head.last_id, head.previous_id) != GAP
+
+    def repeats(self, head: Head) -> bool:
+        """Whether the successor says what was published before it took over."""
+        if self.repeats_until < 0 or head.last_id < 0:
+            return False
+        if head.last_id > self.repeats_until:
+            self.repeats_until = -1
+        return head.last_id <= self.repeats_until
 
 
 class Lane:
@@ -85,52 +94,58 @@ class Lane:
                 return self._published((frame,))
             if channel.switched:
                 return ()
-            return self._published((frame,), channel) if not channel.held else self._follow(channel, frame)
-        if frame.origin != self.successor or channel is None:
+        elif frame.origin != self.successor or channel is None:
             return ()
-        if not channel.switched:
+        elif not channel.switched:
             channel.held.append(frame)
             return self._release(channel)
-        return self._published((frame,), channel)
+        if channel.repeats_until >= 0 and channel.repeats(frame.head):
+            return ()
+        self._published((frame,), channel)
+        return (frame, *self._release(channel)) if channel.held else (frame,)
 
     def hand_over(self) -> list[Frame]:
         """Let the successor publish every stream from here on; what was held of it."""
         frames: list[Frame] = []
         for channel in self.channels.values():
-            frames += self._rest(channel)
+            if not channel.switched:
+                frames += self._rest(channel)
             channel.switched = False
         self.publisher, self.successor = self.successor, None
         return frames
 
     def lost(self, origin: bytes) -> list[Frame]:
         """A connection has ended; returns what its successor held. Without one the lane is dark: no publisher."""
-        if origin == self.successor:
+        if origin == self.publisher and self.successor is not None:
+            return self.hand_over()
+        if origin == self.publisher:
+            self.publisher = None
+            for channel in self.channels.values():
+                channel.last_id = channel.repeats_until = -1
+        elif origin == self.successor:
             self.successor = None
             for channel in self.channels.values():
+                channel.repeats_until = channel.last_id if channel.switched else -1
                 channel.held.clear()
                 channel.switched = False
-        elif origin == self.publisher:
-            return self.hand_over()
         return []
 
     def forget(self, symbol: str) -> None:
         """The symbol's book begins anew: whichever connection speaks next may speak for it."""
         for channel in self.channels.values():
             if channel.stream.book and channel.stream.symbol == symbol:
-                channel.last_id = -1
-
-    def _follow(self, channel: Channel, frame: Frame) -> list[Frame]:
-        frames = [*self._published((frame,), channel)]
-        return frames + self._release(channel)
+                channel.last_id = channel.repeats_until = -1
 
     def _release(self, channel: Channel) -> list[Frame]:
-        if channel.judge(channel.held[0].head) != GAP or len(channel.held) > HELD_MAX:
+        if channel.follows(channel.held[0].head) or len(channel.held) > HELD_MAX:
             channel.switched = True
             return self._rest(channel)
         return []
 
     def _rest(self, channel: Channel) -> list[Frame]:
-        frames = [frame for frame in channel.held if channel.judge(frame.head) != STALE]
+        """The successor speaks from here on: what was held of it, less what has been published."""
+        channel.repeats_until = channel.last_id
+        frames = [frame for frame in channel.held if not channel.repeats(frame.head)]
         channel.held.clear()
         self._published(frames, channel)
         return frames

@@ -35,6 +35,9 @@ BOOK_EVERY_S = 600.0
 FIRST_UPDATE_WAIT_S = 3.0  # a book without any update by then is begun from a snapshot alone
 WIDEN_EVERY_S = 60.0  # of one book, at most
 WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
+# Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
+# which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
+CUT_EVENT_NS = 200_000_000
 URL_BYTES_MAX = 6000  # servers refuse long request lines, some from 8 KiB on
 
 _CLOCK_KEY = b"!clock"
@@ -109,6 +112,7 @@ class Publisher:
         self._chunker = Chunker()
         self._out: list[Outgoing] = []
         self._clock_ns = 0
+        self._cut_until_ns = 0  # event time of a book message at which open records are finished
         self._followed: dict[str, _Followed] = {}
         self._silences: dict[Channel | Lane, Silence] = {}
         self._silent: dict[Channel, int] = {}  # frames published when it fell silent
@@ -295,6 +299,9 @@ class Publisher:
         if len(payload) > LINE_BYTES_MAX:
             self._too_large(lane, followed.key, frame)
             return
+        if channel.stream.book and self._cut_until_ns < head.event_ns <= lane.event_ns:
+            self._gather(self._chunker.cut())
+            self._cut_until_ns = head.event_ns + CUT_EVENT_NS
         self._add(followed.key, recv_ns, encode_line(recv_ns, origin, payload))
         if channel.stream.book:
             self._on_update(followed, recv_ns, head)

@@ -18,7 +18,6 @@ from connectors.venue import Request
 
 ANSWER_BYTES_MAX = 64 << 20
 ATTEMPTS_MAX = 5
-IN_FLIGHT_MAX = 4
 SHARE = 0.8  # of the venue's budget: the IP may have other users
 WINDOW_S = 60.0
 TIMEOUT_S = 15.0
@@ -83,7 +82,7 @@ class Answer:
 
 
 class Rest:
-    """GET requests to one host, in the order asked for, at most IN_FLIGHT_MAX at a time."""
+    """GET requests to one host, one at a time, in the order asked for: after a stop sign none is under way."""
 
     def __init__(
         self,
@@ -103,7 +102,6 @@ class Rest:
         self._backoff_s = backoff_s
         self._now_s = now_s
         self._turn = asyncio.Lock()
-        self._slot = asyncio.Semaphore(IN_FLIGHT_MAX)
         self.waiting = 0
 
     async def get(self, request: Request) -> Answer:
@@ -132,29 +130,28 @@ class Rest:
             await asyncio.sleep(wait_s)
 
     async def _send(self, request: Request) -> Answer:
-        async with self._slot:
-            await self._enter(request.weight)
-            used = None
-            try:
-                async with self._http.get(self._base_url + request.path) as response:
-                    used = _number(response.headers, self._weight_header)
-                    body = await _read(response)
-                    recv_ns = time.time_ns()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                raise _AgainError(str(error) or type(error).__name__) from None
-            finally:
-                self.gate.leave(self._now_s(), request.weight, None if used is None else int(used))
-        self._judge(request, response, body)
-        return Answer(recv_ns, body)
-
-    async def _enter(self, weight: int) -> None:
         self.waiting += 1
         try:
             async with self._turn:
-                while wait_s := self.gate.enter(self._now_s(), weight):  # noqa: ASYNC110 - the time sets it
-                    await asyncio.sleep(wait_s)
+                response, answer = await self._exchange(request)
+                self._judge(request, response, answer.body)
+                return answer
         finally:
             self.waiting -= 1
+
+    async def _exchange(self, request: Request) -> tuple[aiohttp.ClientResponse, Answer]:
+        while wait_s := self.gate.enter(self._now_s(), request.weight):  # noqa: ASYNC110 - the time sets it
+            await asyncio.sleep(wait_s)
+        used = None
+        try:
+            async with self._http.get(self._base_url + request.path) as response:
+                used = _number(response.headers, self._weight_header)
+                body = await _read(response)
+                return response, Answer(time.time_ns(), body)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _AgainError(str(error) or type(error).__name__) from None
+        finally:
+            self.gate.leave(self._now_s(), request.weight, None if used is None else int(used))
 
     def _judge(self, request: Request, response: aiohttp.ClientResponse, body: bytes) -> None:
         status = response.status
