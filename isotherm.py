@@ -2,7 +2,7 @@
 
 import click
 
-from connectors.commands import record
+from connectors.commands import connect, record
 from connectors.simulator.commands import simulate
 from flows.commands import flow, replay
 from sql.commands import migrate, sql, store
@@ -17,7 +17,7 @@ def main() -> None:
     """
 
 
-for command in (store, migrate, sql, simulate, record, replay, flow):
+for command in (store, migrate, sql, simulate, connect, record, replay, flow):
     main.add_command(command)
 
 if __name__ == "__main__":
