@@ -6,13 +6,13 @@ only, klines at 1 m only, each aggregate trade has one fill; other streams are a
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from connectors.simulator import market as m
 from connectors.simulator.symbols import Kind, Symbol
+from connectors.simulator.texts import Texts, decimal, units
 
 PATHS: Mapping[Kind, tuple[str, ...]] = {
     "spot": ("/stream",),
@@ -45,36 +45,6 @@ class RequestError(Exception):
         super().__init__(message)
         self.status = status
         self.body = _json({"code": code, "msg": message})
-
-
-class Texts:
-    """Prices and sizes of one symbol as the venue writes them."""
-
-    def __init__(self, symbol: Symbol, kind: Kind) -> None:
-        grid = symbol.grid(kind)
-        self._tick, self._price_decimals = _units(grid.tick, 8 if kind == "spot" else None)
-        self._lot, self._size_decimals = _units(grid.lot, 8 if kind == "spot" else None)
-        self._tick_size, self._lot_size = grid.tick, grid.lot
-
-    def price(self, tick: int) -> str:
-        """A price."""
-        return _decimal(tick * self._tick, self._price_decimals)
-
-    def size(self, lots: int) -> str:
-        """A size."""
-        return _decimal(lots * self._lot, self._size_decimals)
-
-    def between(self, price: float) -> str:
-        """A price that need not be on the grid: a mark or a mean."""
-        return f"{price:.8f}"
-
-    def value(self, ticks_lots: int) -> str:
-        """Quote currency of a sum of ticks x lots."""
-        return f"{ticks_lots * self._tick_size * self._lot_size:.8f}"
-
-    def mean(self, tick: float) -> str:
-        """A mean price in ticks."""
-        return f"{tick * float(self._tick_size):.8f}"
 
 
 class Binance:
@@ -256,7 +226,7 @@ class Binance:
     def _symbol_info(self, symbol: Symbol) -> dict[str, Any]:
         grid = symbol.grid(self.kind)
         digits = 8 if self.kind == "spot" else None
-        tick, lot = (_decimal(*_units(x, digits)) for x in (grid.tick, grid.lot))
+        tick, lot = (decimal(*units(x, digits)) for x in (grid.tick, grid.lot))
         info = {
             "symbol": symbol.symbol,
             "status": "TRADING",
@@ -361,21 +331,6 @@ def channels(kind: Kind, symbols: Collection[Symbol]) -> list[str]:
 def _levels(texts: Texts, levels: list[tuple[int, int]]) -> str:
     price, size = texts.price, texts.size
     return "[" + ",".join([f'["{price(tick)}","{size(lots)}"]' for tick, lots in levels]) + "]"
-
-
-def _units(step: Decimal, decimals: int | None) -> tuple[int, int]:
-    """A step as a whole number of units of 10**-decimals."""
-    exponent = step.as_tuple().exponent
-    assert isinstance(exponent, int)
-    places = max(0, -exponent) if decimals is None else decimals
-    return int(step.scaleb(places)), places
-
-
-def _decimal(units: int, decimals: int) -> str:
-    if not decimals:
-        return str(units)
-    scale = 10**decimals
-    return f"{units // scale}.{units % scale:0{decimals}d}"
 
 
 def _int(text: str) -> int:

@@ -11,12 +11,11 @@ Prices are int ticks, sizes int lots.
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-BID, ASK = 0, 1
+from connectors.simulator.step import ASK, BID, Change, Fill, Quote, Shape, Step, Wall
+
 REACH_BPS = 200.0  # levels are placed so far from the touch
 REACH_TICKS = 120  # or so far, where a tick is wide
 OCCUPIED = 0.9  # share of lattice prices with a level at the touch; falls by 1/e in FADE of the reach
@@ -32,69 +31,6 @@ WALL_BPS = (6.0, 70.0)
 WALL_LEVELS = (15.0, 60.0)  # size in typical levels
 WALL_EATEN_PER_S = 0.12  # share of a wall that is traded while it holds the price
 SPREAD_WIDE = 0.06  # share of moves that leave more than one tick
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What one book is like; prices in quote currency, `*_per_step` for 100 ms."""
-
-    tick: float
-    lot: float
-    level_usd: float
-    levels_per_bps: float
-    changes_per_step: float
-    orders_per_s: float
-    id_stride: int = 1  # at most so many update ids a change; over 1 the ids also jump between steps
-
-
-class Change(NamedTuple):
-    """One level set to `lots`; `before` is what stood there."""
-
-    side: int
-    tick: int
-    before: int
-    lots: int
-
-
-class Fill(NamedTuple):
-    """A part of a market order, at one price. `side` is the one that was hit: ASK means that the taker bought."""
-
-    side: int
-    tick: int
-    lots: int
-
-
-class Quote(NamedTuple):
-    """The touch with the update id at which it stood."""
-
-    update_id: int
-    bid: int
-    bid_lots: int
-    ask: int
-    ask_lots: int
-
-
-class Step(NamedTuple):
-    """What one step did, in order. Change i of n has id `first_id - 1 + (i + 1) * stride`."""
-
-    previous_id: int
-    first_id: int
-    last_id: int
-    stride: int
-    changes: list[Change]
-    fills: list[Fill]
-    quotes: list[Quote]
-    forced: int  # so many of the fills, the first ones, are the liquidation's
-
-
-@dataclass(slots=True)
-class Wall:
-    """A large resting order and the time (s since the start) at which it is pulled."""
-
-    side: int
-    tick: int
-    lots: int
-    until_s: float
 
 
 class SimulatedBook:

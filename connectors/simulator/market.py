@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from connectors.simulator.book import ASK, BID, Fill, Shape, SimulatedBook, Step
+from connectors.simulator.book import SimulatedBook
 from connectors.simulator.prices import Floats, PricePath
+from connectors.simulator.step import ASK, BID, Fill, Shape, Step
 from connectors.simulator.symbols import Kind, Symbol
 
 STEP_MS = 100

@@ -20,11 +20,11 @@ from connectors.outbox import Outbox
 from connectors.record import decode_lines
 from connectors.rest import RestError
 from connectors.session import Session, Timing
-from connectors.simulator.book import ASK, BID
 from connectors.simulator.faults import Command
 from connectors.simulator.faults import Options as Faults
 from connectors.simulator.server import Simulator
 from connectors.simulator.service import Options, VenueService
+from connectors.simulator.step import ASK, BID
 from connectors.telemetry import Telemetry
 from connectors.venue import Depth, ParseError, market
 from flows.kernels import book as b

@@ -12,9 +12,10 @@ from connectors import venue
 from connectors.book_sync import Verdict, verdict
 from connectors.record import Record, encode_line
 from connectors.simulator.binance import REST, Binance, channels
-from connectors.simulator.book import ASK, BID, Shape, SimulatedBook
+from connectors.simulator.book import SimulatedBook
 from connectors.simulator.market import Bar, BestQuote, Depth, Liquidation, Mark, SimulatedMarket, Trade
 from connectors.simulator.prices import PricePath
+from connectors.simulator.step import ASK, BID, Shape
 from connectors.simulator.symbols import SYMBOLS, Kind
 from flows.kernels import book
 from flows.kernels.depth import DepthKernel
