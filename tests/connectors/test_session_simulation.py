@@ -48,13 +48,13 @@ class Trial:
         self.kind = self.random.choice(["spot", "futures"])
         self.market = market(f"binance_{self.kind}")
         self.path = path
-        # The top of the true book, by symbol and second: event time of its last change, and (bid, ask) ticks.
-        self.truth: dict[str, dict[int, tuple[int, int, int]]] = {symbol: {} for symbol in SYMBOLS}
+        # The top of the true book, by symbol and second: event time of its last change; tick and lots of bid and ask.
+        self.truth: dict[str, dict[int, tuple[int, ...]]] = {symbol: {} for symbol in SYMBOLS}
         # Event times of the diffs in the log, and of those that snapshots came after.
         self.heard: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
         self.seeded: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
         self.checked = 0  # rows that showed the true top
-        self.rows: list[tuple[str, int, float, float]] = []
+        self.rows: list[tuple[str, int, float, float, float, float]] = []
         chance = self.random.choice([0.0, 0.003, 0.02])
         self.options = Options(
             seed=seed, symbols=SYMBOLS, past_s=0, manual=True, shutdown_notice_s=0.05,
@@ -117,7 +117,7 @@ class Trial:
             # The step under way is known already and will be sent when it is over.
             event_ms = self.service.market.now_ms - self.service.market._listings[symbol].phase_ms
             crossed = max(book.levels[BID]) >= min(book.levels[ASK])
-            top = (0, 0) if crossed else (book.bid, book.ask)
+            top = (0, 0, 0, 0) if crossed else (*book.touch(BID), *book.touch(ASK))
             self.truth[symbol][event_ms // 1000] = (event_ms, *top)
 
     def _read(self) -> None:
@@ -130,7 +130,7 @@ class Trial:
 
     def _keep(self, block: Any) -> None:
         if block.table == "depth_1s":
-            names = ("instrument", "time", "best_bid", "best_ask")
+            names = ("instrument", "time", "best_bid", "best_bid_size", "best_ask", "best_ask_size")
             self.rows += zip(*(block.columns[name] for name in names), strict=True)
 
     def _hear(self, symbol: str, payload: bytes) -> None:
@@ -190,20 +190,21 @@ class Trial:
         repeats what stood before; and a book that was begun just then may be ahead by a part of a diff.
         """
         symbols = {self.market.canonical(symbol): symbol for symbol in SYMBOLS}
-        for instrument, second, bid, ask in self.rows:
+        for instrument, second, *shown in self.rows:
             symbol = symbols[instrument]
-            tick = float(self.service.binance.symbols[symbol].grid(self.service.kind).tick)
+            grid = self.service.binance.symbols[symbol].grid(self.service.kind)
+            steps = (grid.tick, grid.lot, grid.tick, grid.lot)
             if second not in self.truth[symbol]:
                 continue
             last_ms, *top = self.truth[symbol][second]
-            if [round(bid / tick), round(ask / tick)] == top:
+            if [round(x / float(step)) for x, step in zip(shown, steps, strict=True)] == top:
                 self.checked += 1
                 continue
             # A diff that changed places with the next one came up to 100 ms late.
             closed_ms = (second + 1) * 1000 + GRACE_MS - 100
             heard = [x for x in self.heard[symbol] if last_ms <= x <= closed_ms]
             begun = [x for x in self.seeded[symbol] if last_ms - 300 <= x <= last_ms]
-            assert not heard or begun, (instrument, second, bid, ask, last_ms, top, heard)
+            assert not heard or begun, (instrument, second, shown, last_ms, top, heard)
 
 
 def run_seeds(seeds: list[int], path: Path) -> None:
