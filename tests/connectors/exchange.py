@@ -101,7 +101,9 @@ class Exchange:
 
 
 @asynccontextmanager
-async def serving(symbols: list[str], rule: Rule = Rule.NEXT_ID, *, play: bool = True) -> AsyncIterator[Exchange]:
+async def serving(
+    symbols: list[str], rule: Rule = Rule.NEXT_ID, *, play: bool = True
+) -> AsyncIterator[Exchange]:
     """An exchange that serves, and plays unless told not to."""
     exchange = Exchange(symbols, rule)
     app = web.Application()

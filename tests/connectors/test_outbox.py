@@ -88,7 +88,7 @@ def test_a_log_that_stays_dead_is_given_up_loudly() -> None:
     async def main() -> None:
         box = outbox(log, patience_s=0.02)
         box.put(records(b"1"))
-        while not box.failed.done():
+        while not box.failed.done():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.001)
         with pytest.raises(LogError, match="no"):
             await box.room()

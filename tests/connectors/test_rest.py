@@ -92,7 +92,9 @@ def test_a_stop_sign_is_honoured_by_every_request(status: int, after: str) -> No
 @pytest.mark.parametrize("status", [500, 502, 503, 408])
 def test_server_errors_are_tried_again_and_not_for_ever(status: int) -> None:
     async def work(exchange: Exchange, rest: Rest) -> None:
-        exchange.answers["depth"] = lambda _: web.Response(status=status) if exchange.requests["depth"] < 4 else None
+        exchange.answers["depth"] = lambda _: (
+            web.Response(status=status) if exchange.requests["depth"] < 4 else None
+        )
         assert (await rest.get(DEPTH)).body
         exchange.answers["depth"] = lambda _: web.Response(status=status, text="sorry")
         exchange.requests.clear()
@@ -123,7 +125,9 @@ def test_a_host_that_is_not_there() -> None:
     run(work)
 
 
-@pytest.mark.parametrize("headers", [{"Retry-After": "soon"}, {"Retry-After": "nan"}, {WEIGHT: "x"}, {WEIGHT: "1e99"}])
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "soon"}, {"Retry-After": "nan"}, {WEIGHT: "x"}, {WEIGHT: "1e99"}]
+)
 def test_headers_may_hold_anything(headers: dict[str, str]) -> None:
     async def work(exchange: Exchange, rest: Rest) -> None:
         exchange.answers["depth"] = lambda _: web.Response(status=400, headers=headers)

@@ -35,7 +35,9 @@ PATIENCE_S = 20.0
 class Live:
     """A session under test, and what its log holds."""
 
-    def __init__(self, served: Market, exchange: Exchange, session: Session, log: FileLog, telemetry: Telemetry):
+    def __init__(
+        self, served: Market, exchange: Exchange, session: Session, log: FileLog, telemetry: Telemetry
+    ):
         self.served, self.exchange, self.session = served, exchange, session
         self.log, self.telemetry = log, telemetry
         self.kernel = DepthKernel(served, 0)
@@ -265,7 +267,9 @@ def test_an_announced_end_is_forestalled(tmp_path: Path) -> None:
     async def work(live: Live) -> None:
         await live.until(live.live)
         (old,) = live.exchange.sockets
-        await live.exchange.everyone(b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1795000000000}}')
+        await live.exchange.everyone(
+            b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1795000000000}}'
+        )
         await live.until(lambda: len(live.exchange.opened) == 2)
         await live.until(lambda: old not in live.exchange.sockets)
         await live.until(lambda: live.origins()[b"ws-2"] > 10)
@@ -314,7 +318,10 @@ def test_a_symbol_the_venue_does_not_know_leaves_the_others_alone(tmp_path: Path
 
     async def work(live: Live) -> None:
         await live.until(live.live)
-        assert (live.feed("NOPEUSDT").state, live.feed("NOPEUSDT").reason) == (State.DOWN, "unknown to the venue")
+        assert (live.feed("NOPEUSDT").state, live.feed("NOPEUSDT").reason) == (
+            State.DOWN,
+            "unknown to the venue",
+        )
         assert "nope" not in live.exchange.opened[0]
         await live.agree()
 
