@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.publisher import Publisher, lanes
+from connectors.lane import lanes
+from connectors.publisher import Publisher
 from connectors.record import LINE_BYTES_MAX, Record, decode_lines
 from connectors.telemetry import State, Telemetry
 from connectors.venue import market

@@ -97,7 +97,7 @@ class Trial:
     async def settle(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
             await self.step()
-            while not all([self.agrees(symbol) for symbol in SYMBOLS]):
+            while not all(self.agrees(symbol) for symbol in SYMBOLS):
                 await self.step()
                 await asyncio.sleep(0.01)
 
