@@ -121,7 +121,7 @@ def _cause(error: BaseException) -> str:
 @click.option("--key", "keys", multiple=True, help="Only this key (symbol); may be given more than once.")
 @click.option("--follow", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option("--for", "span_s", type=Span(), help="Follow for so long: 60s, 5m, 2h.")
-def record(  # noqa: PLR0913, PLR0917 - one argument an option
+def record(
     url: str | None,
     data_dir: Path | None,
     topic: str,

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -59,16 +59,28 @@ async def run(connector: Connector, stop: asyncio.Event) -> Telemetry:
     for feed in connector.feeds:
         log.create(feed.market.topic, connector.partitions, connector.retention)
     log.create(HEALTH, 1, Retention(age_s_max=HEALTH_AGE_S_MAX))
-    if connector.metrics_port is not None:
-        start_http_server(
-            connector.metrics_port, addr="127.0.0.1", registry=registry(telemetry, time.time_ns)
-        )
-    outbox = Outbox(log, connector.random)
-    try:
-        await _run(connector, outbox, telemetry, log.topics(), stop)
-    finally:
-        await outbox.close()
+    with _metrics(connector.metrics_port, telemetry):
+        outbox = Outbox(log, connector.random)
+        try:
+            await _run(connector, outbox, telemetry, log.topics(), stop)
+        finally:
+            await outbox.close()
     return telemetry
+
+
+@contextmanager
+def _metrics(port: int | None, telemetry: Telemetry) -> Iterator[None]:
+    """Serve them while the block runs."""
+    if port is None:
+        yield
+        return
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry(telemetry, time.time_ns))
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 async def _run(
@@ -108,8 +120,7 @@ def run_until_signalled(connector: Connector) -> None:
     Raises:
         LogError, OSError: as `run`.
     """
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_signalled(connector))
+    asyncio.run(_signalled(connector))
 
 
 async def _signalled(connector: Connector) -> None:

@@ -10,14 +10,15 @@ milliseconds out of receive order.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from connectors.book_sync import GAP, Rule, verdict
-from connectors.venue import Head, Stream
+from connectors.venue import Head, Market, Stream
 
 HELD_MAX = 10_000  # frames of one stream; the successor takes over rather than hold more
 
+URL_BYTES_MAX = 6000  # servers refuse long request lines, some from 8 KiB on
 FUTURE_NS_MAX = 60_000_000_000  # an event time further ahead of its receipt is no time
 
 
@@ -159,3 +160,21 @@ class Lane:
                 channel.count += 1
                 channel.last_id = max(channel.last_id, frame.head.last_id)
         return frames
+
+
+def lanes(market: Market, symbols: Sequence[str]) -> list[Lane]:
+    """The sockets to hold for these symbols, by path, within what a connection and a URL may carry."""
+    live, rule = market.live, market.wire.rule
+    streams = [stream for symbol in symbols for stream in live.streams(symbol)]
+    found = []
+    for path in dict.fromkeys(stream.path for stream in streams):
+        part: list[Stream] = []
+        size = 0
+        for stream in (stream for stream in streams if stream.path == path):
+            if len(part) == live.streams_max or size + len(stream.name) + 1 > URL_BYTES_MAX:
+                found.append(Lane(path, part, rule))
+                part, size = [], 0
+            part.append(stream)
+            size += len(stream.name) + 1
+        found.append(Lane(path, part, rule))
+    return found

@@ -10,7 +10,7 @@ Cost: 13 us for a futures message of 68 levels.
 from collections import deque
 from enum import IntEnum
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.book_sync import GAP, NEXT, STALE, verdict
 from connectors.venue import Head, Levels, Snapshot
@@ -77,7 +77,7 @@ class LiveBook:
             return Outcome.GAP
         assert judged == NEXT
         try:
-            changes = _numbers(head.bids), _numbers(head.asks)
+            changes = _read(head.bids), _read(head.asks)
         except ValueError:
             return Outcome.UNREADABLE
         for side, change in zip(self._sides, changes, strict=True):
@@ -91,13 +91,17 @@ class LiveBook:
         If it is older than the first of them, they are kept and the book waits on.
         """
         try:
-            bids, asks = dict(_numbers(snapshot.bids)), dict(_numbers(snapshot.asks))
+            changes = _read(snapshot.bids), _read(snapshot.asks)
         except ValueError:
             return Outcome.UNREADABLE
+        bids: Side = {}
+        asks: Side = {}
+        _apply(bids, changes[0])
+        _apply(asks, changes[1])
         if bids and asks and max(bids) >= min(asks):
             return Outcome.REFUSED
         waiting, self._waiting = self._waiting, deque(maxlen=WAITING_MAX)
-        self._sides = _held(bids), _held(asks)
+        self._sides = bids, asks
         self.live, self._seeded, self.update_id = True, True, snapshot.update_id
         self._cover(snapshot, limit)
         for at, head in enumerate(waiting):
@@ -222,23 +226,27 @@ class LiveBook:
         self._reach = self._distances(best) if best else (0.0, 0.0)
 
 
-def _numbers(levels: Levels) -> list[tuple[float, tuple[str, str]]]:
-    """Levels by price, all of them checked before any is applied. Raises ValueError."""
-    found = []
-    for level in levels:
-        if not float(level[1]) >= 0:
-            raise ValueError(f"expected a size of 0 or more, found {level[1]!r}")
-        found.append((float(level[0]), level))
-    return found
+class _Change(NamedTuple):
+    """Levels as numbers and as they came."""
+
+    prices: list[float]
+    sizes: list[float]
+    levels: Levels
 
 
-def _apply(side: Side, levels: list[tuple[float, tuple[str, str]]]) -> None:
-    for price, level in levels:
-        if float(level[1]):
+def _read(levels: Levels) -> _Change:
+    """Every level is checked before any is applied. Raises ValueError."""
+    prices = [float(level[0]) for level in levels]
+    sizes = [float(level[1]) for level in levels]
+    # A sum with a nan in it is nan.
+    if levels and not (min(sizes) >= 0 and 0 <= sum(sizes) < inf and 0 <= sum(prices) < inf):
+        raise ValueError("expected prices and sizes of 0 or more")
+    return _Change(prices, sizes, levels)
+
+
+def _apply(side: Side, change: _Change) -> None:
+    for price, size, level in zip(*change, strict=True):
+        if size:
             side[price] = level
         else:
             side.pop(price, None)
-
-
-def _held(side: Side) -> Side:
-    return {price: level for price, level in side.items() if float(level[1])}

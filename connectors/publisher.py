@@ -8,7 +8,7 @@ when its stream falls silent, and when a frame of it was too large to pass on. A
 in the log for everybody to see and needs no `!reset`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,6 @@ import msgspec
 from connectors.lane import Channel, Frame, Lane
 from connectors.live_book import LiveBook, Outcome
 from connectors.outbox import Outgoing
-from connectors.reconnect import Silence
 from connectors.record import (
     BOOK,
     CLOCK,
@@ -29,7 +28,8 @@ from connectors.record import (
     encode_line,
 )
 from connectors.telemetry import Feed, State, Telemetry
-from connectors.venue import Head, Instrument, Market, ParseError, Request, Stream
+from connectors.venue import Head, Instrument, Market, ParseError, Request
+from connectors.watch import Watch
 
 BOOK_EVERY_S = 600.0
 FIRST_UPDATE_WAIT_S = 3.0  # a book without any update by then is begun from a snapshot alone
@@ -38,7 +38,6 @@ WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie 
 # Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
 # which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
 CUT_EVENT_NS = 200_000_000
-URL_BYTES_MAX = 6000  # servers refuse long request lines, some from 8 KiB on
 
 _CLOCK_KEY = b"!clock"
 _NO_HEAD = Head()
@@ -72,24 +71,6 @@ class _Followed:
         self.problem = ""
 
 
-def lanes(market: Market, symbols: Sequence[str]) -> list[Lane]:
-    """The sockets to hold for these symbols, by path, within what a connection and a URL may carry."""
-    live, rule = market.live, market.wire.rule
-    streams = [stream for symbol in symbols for stream in live.streams(symbol)]
-    found = []
-    for path in dict.fromkeys(stream.path for stream in streams):
-        part: list[Stream] = []
-        size = 0
-        for stream in (stream for stream in streams if stream.path == path):
-            if len(part) == live.streams_max or size + len(stream.name) + 1 > URL_BYTES_MAX:
-                found.append(Lane(path, part, rule))
-                part, size = [], 0
-            part.append(stream)
-            size += len(stream.name) + 1
-        found.append(Lane(path, part, rule))
-    return found
-
-
 class Publisher:
     """Everything about one market but its sockets. `partitions` are those of its topic."""
 
@@ -114,10 +95,8 @@ class Publisher:
         self._clock_ns = 0
         self._cut_until_ns = 0  # event time of a book message at which open records are finished
         self._followed: dict[str, _Followed] = {}
-        self._silences: dict[Channel | Lane, Silence] = {}
-        self._silent: dict[Channel, int] = {}  # frames published when it fell silent
+        self._watch = Watch(lanes, market.live.silence_s, now_s, silence_factor)
         self._follow(telemetry, now_s)
-        self._watch(now_s, silence_factor)
 
     def _follow(self, telemetry: Telemetry, now_s: float) -> None:
         for lane in self._lanes:
@@ -133,13 +112,6 @@ class Publisher:
         # The books in turn, not all at once.
         for at, followed in enumerate(self._followed.values(), start=1):
             followed.next_book_s = now_s + self._book_every_s * at / len(self._followed)
-
-    def _watch(self, now_s: float, factor: float) -> None:
-        for lane in self._lanes:
-            self._silences[lane] = Silence(self._live.silence_s * factor, now_s)
-            for channel in lane.channels.values():
-                if channel.stream.silence_s is not None:
-                    self._silences[channel] = Silence(channel.stream.silence_s * factor, now_s)
 
     # Taken from it.
 
@@ -270,13 +242,17 @@ class Publisher:
         followed.book.stop_widening()
         return f"fuller snapshot {outcome.name.lower()}"
 
+    def stop_widening(self, symbol: str) -> None:
+        """No fuller snapshot will come."""
+        self._followed[symbol].book.stop_widening()
+
     def problem(self, symbol: str, reason: str) -> None:
         """Why the symbol's book is not live."""
         self._followed[symbol].problem = reason
 
     def on_second(self, now_s: float, recv_ns: int) -> list[Alarm]:
         """Once a second: clocks, whole books in their turn, states; returns what has gone silent."""
-        alarms = [alarm for lane in self._lanes for alarm in self._listen(lane, now_s, recv_ns)]
+        alarms = self._listen(now_s, recv_ns)
         self._clocks(recv_ns)
         for followed in self._followed.values():
             if now_s >= followed.next_book_s:
@@ -361,37 +337,17 @@ class Publisher:
             for partition in range(self._partitions)
         ]
 
-    # Silence.
-
-    def _listen(self, lane: Lane, now_s: float, recv_ns: int) -> Iterator[Alarm]:
-        if lane.publisher is None:
-            for watched in (lane, *lane.channels.values()):
-                if watched in self._silences:
-                    self._silences[watched].pause(now_s)
-            return
-        if self._is_silent(lane, now_s):
-            yield Alarm(lane, "no frame for too long", dead=True)
-            return
-        for channel in lane.channels.values():
-            if channel not in self._silences:
-                continue
-            if self._is_silent(channel, now_s):
-                yield from self._on_silence(lane, channel, recv_ns)
-
-    def _is_silent(self, watched: Lane | Channel, now_s: float) -> bool:
-        silence = self._silences[watched]
-        return not silence.heard(now_s, watched.count) and silence.too_long(now_s)
-
-    def _on_silence(self, lane: Lane, channel: Channel, recv_ns: int) -> Iterator[Alarm]:
-        self._silent[channel] = channel.count
-        if channel.stream.book:
-            reason = self._quiet(channel)
-            self._reset(self._followed[channel.stream.symbol], recv_ns, reason)
-            yield Alarm(lane, reason, dead=False)
-
-    def _quiet(self, channel: Channel) -> str:
-        never = "" if channel.count else ", never heard: is it served at this path?"
-        return f"{channel.stream.name} is silent{never}"
+    def _listen(self, now_s: float, recv_ns: int) -> list[Alarm]:
+        """Lanes whose connection is to be replaced; books that fell silent are void."""
+        alarms = []
+        for lane, channel in self._watch.silent(self._lanes, now_s):
+            if channel is None:
+                alarms.append(Alarm(lane, "no frame for too long", dead=True))
+            elif channel.stream.book:
+                reason = self._watch.reason(channel)
+                self._reset(self._followed[channel.stream.symbol], recv_ns, reason)
+                alarms.append(Alarm(lane, reason, dead=False))
+        return alarms
 
     # States.
 
@@ -400,9 +356,7 @@ class Publisher:
         if lane.publisher is None:
             return (State.DOWN, followed.problem) if followed.problem else (State.CONNECTING, "")
         quiet = [
-            self._quiet(channel)
-            for channel in followed.channels
-            if self._silent.get(channel) == channel.count
+            self._watch.reason(channel) for channel in followed.channels if self._watch.is_silent(channel)
         ]
         if quiet:
             return State.STALE, "; ".join(quiet)

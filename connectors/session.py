@@ -17,11 +17,12 @@ import aiohttp
 import structlog
 
 from connectors.endpoint import Endpoint, redacted
-from connectors.lane import Lane
+from connectors.lane import Lane, lanes
 from connectors.outbox import Outbox
-from connectors.publisher import BOOK_EVERY_S, Publisher, lanes
+from connectors.publisher import BOOK_EVERY_S, Publisher
 from connectors.reconnect import Allowance, Backoff, rollover_s
 from connectors.rest import Gate, Rest, RestError
+from connectors.snapshots import Snapshots
 from connectors.telemetry import State, Telemetry
 from connectors.venue import Instrument, Market, ParseError
 
@@ -87,9 +88,8 @@ class Session:
         )  # fmt: skip
         self._opened = 0
         self._current: dict[Lane, _Connection] = {}
-        self._asked: dict[str, asyncio.Task[None]] = {}
-        self._widening: asyncio.Task[None] | None = None
         self._publisher: Publisher
+        self._snapshots: Snapshots
         self._log = _log.bind(venue=market.name)
 
     async def run(self) -> None:
@@ -106,6 +106,8 @@ class Session:
             self._market, held, self._telemetry, self._partitions, time.monotonic(),
             self._timing.book_every_s, self._timing.silence_factor,
         )  # fmt: skip
+        backoff_s = (self._timing.backoff_base_s, self._timing.backoff_cap_s)
+        self._snapshots = Snapshots(self._live, self._publisher, self._rest, random.random, backoff_s)
         self._publisher.begin(time.time_ns())
         self._publisher.on_instruments(time.time_ns(), instruments)
         try:
@@ -296,7 +298,7 @@ class Session:
             self._outbox.put(self._publisher.take(cut=True))
             if self._outbox.failed.done():
                 self._outbox.failed.result()
-            self._ask(tasks)
+            self._snapshots.ask(tasks)
 
     async def _tick(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -314,53 +316,6 @@ class Session:
                 "rest_waiting": self._rest.waiting,
                 "rest_weight_used": self._rest.gate.used(time.monotonic()),
             }
-
-    # Snapshots.
-
-    def _ask(self, tasks: asyncio.TaskGroup) -> None:
-        for symbol in self._publisher.snapshots_due(time.monotonic()):
-            if symbol not in self._asked:
-                self._asked[symbol] = tasks.create_task(self._sync(symbol))
-        # What makes a book wider can wait until every book is there.
-        if not self._asked and self._widening is None:
-            symbol_to_widen = self._publisher.widening_due(time.monotonic())
-            if symbol_to_widen is not None:
-                self._widening = tasks.create_task(self._widen(symbol_to_widen))
-
-    async def _sync(self, symbol: str) -> None:
-        """Fetch snapshots until one fits the updates that are kept."""
-        backoff = Backoff(random.random, self._timing.backoff_base_s, self._timing.backoff_cap_s)
-        request = self._live.snapshot(symbol, self._live.snapshot_limit)
-        try:
-            while self._publisher.needs_snapshot(symbol, time.monotonic()):
-                if self._rest.gate.closed_s(time.monotonic()):
-                    banned = "banned" if self._rest.gate.banned else "slowed down"
-                    self._publisher.problem(symbol, f"REST is {banned} by the venue")
-                try:
-                    answer = await self._rest.get(request)
-                    problem = self._publisher.on_snapshot(
-                        symbol, request, answer.recv_ns, answer.body, time.monotonic()
-                    )
-                except RestError as error:
-                    problem = str(error)
-                if problem:
-                    self._publisher.problem(symbol, problem)
-                    self._log.warning("no snapshot", symbol=symbol, problem=problem)
-                    await asyncio.sleep(backoff.failed())
-        finally:
-            del self._asked[symbol]
-
-    async def _widen(self, symbol: str) -> None:
-        problem = ""
-        try:
-            answer = await self._rest.get(self._live.snapshot(symbol, self._live.snapshot_limit_max))
-            problem = self._publisher.on_fuller(symbol, answer.recv_ns, answer.body)
-        except RestError as error:
-            problem = str(error)
-        finally:
-            self._widening = None
-        if problem:
-            self._log.info("book not widened", symbol=symbol, problem=problem)
 
 
 def _retry_after_s(error: BaseException) -> float:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.publisher import Publisher, lanes
+from connectors.lane import lanes
+from connectors.publisher import Publisher
 from connectors.record import LINE_BYTES_MAX, Record, decode_lines
 from connectors.telemetry import State, Telemetry
 from connectors.venue import market
@@ -108,7 +109,9 @@ class Bench:
             return None
         fields = book.fields()
         return {
-            (side, Decimal(p), Decimal(q)) for side, name in ((0, "bids"), (1, "asks")) for p, q in fields[name]
+            (side, Decimal(p), Decimal(q))
+            for side, name in ((0, "bids"), (1, "asks"))
+            for p, q in fields[name]
         }
 
 
@@ -193,7 +196,14 @@ def test_it_begins_with_a_reset_and_the_instrument(served) -> None:
 def test_frames_are_published_as_they_came() -> None:
     bench = Bench()
     bench.open()
-    frames = [bench.venue.diff(), b"{", b"\xff\x00\n", b'{"stream":"x@y","data":{}}', b'{"result":null,"id":1}', b""]
+    frames = [
+        bench.venue.diff(),
+        b"{",
+        b"\xff\x00\n",
+        b'{"stream":"x@y","data":{}}',
+        b'{"result":null,"id":1}',
+        b"",
+    ]
     for payload in frames:
         bench.frame(payload)
     assert Counter(line.payload for line in bench.read()) == Counter(frames)
@@ -265,7 +275,9 @@ def test_the_clock_goes_to_every_partition_and_stops_when_a_socket_is_down() -> 
     bench.second()
     clocks = [each for each in bench.publisher.take(cut=True) if each.partition is not None]
     assert [each.partition for each in clocks] == [0, 1, 2]
-    assert json.loads([*decode_lines(clocks[0].body)][0].payload) == {"time_ns": bench.venue.time_ms * 1_000_000}
+    assert json.loads(next(decode_lines(clocks[0].body)).payload) == {
+        "time_ns": bench.venue.time_ms * 1_000_000
+    }
     bench.second()
     assert not bench.publisher.take(cut=True), "the venue's time has not moved"
     bench.publisher.lost(bench.lanes[1], b"ws-1", bench.recv_ns, "gone")
@@ -284,10 +296,8 @@ def test_the_clock_comes_after_everything_before_it() -> None:
 def test_silent_sockets_and_books_are_told() -> None:
     bench = Bench(silence_factor=0.5)
     bench.sync()
-    trade_id = 0
     alarms = []
-    for _ in range(16):
-        trade_id += 1
+    for trade_id in range(1, 17):
         bench.frame(bench.venue.trade(trade_id))
         alarms += bench.second()
     assert [(alarm.reason, alarm.dead) for alarm in alarms] == [("btcusdt@depth@100ms is silent", False)]
@@ -307,7 +317,10 @@ def test_a_stream_that_never_spoke_is_told_as_such() -> None:
     for _ in range(31):
         bench.frame(bench.venue.diff())
         bench.publisher.on_frame(
-            bench.lanes[1], b"ws-1", bench.recv_ns, b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","a":1}}'
+            bench.lanes[1],
+            b"ws-1",
+            bench.recv_ns,
+            b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","a":1}}',
         )
         assert not bench.second()
     assert bench.feed.state == State.STALE
@@ -400,5 +413,3 @@ def test_sockets_are_shared_out_by_path_and_length(served) -> None:
     for lane in held:
         assert len(lane.channels) <= served.live.streams_max
         assert len(served.live.socket_url(lane.path, list(lane.channels))) < 7000
-
-

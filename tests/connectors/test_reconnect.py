@@ -71,10 +71,8 @@ def test_more_than_there_ever_is_cannot_be_waited_for() -> None:
 
 
 def test_silence_is_told_once_its_limit_is_over_and_then_less_and_less_often() -> None:
-    silence, alarms = Silence(10.0, 0.0), []
-    for now_s in range(1, 1000):
-        if not silence.heard(float(now_s), 0) and silence.too_long(float(now_s)):
-            alarms.append(now_s)
+    silence = Silence(10.0, 0.0)
+    alarms = [now_s for now_s in range(1, 1000) if not silence.heard(now_s, 0) and silence.too_long(now_s)]
     assert alarms == [10, 30, 70, 150, 310, 470, 630, 790, 950]
 
 

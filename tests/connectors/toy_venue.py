@@ -40,6 +40,10 @@ class ToyBook:
         data = {"e": "aggTrade", "E": self.time_ms, "s": self.symbol, "a": trade_id, "p": "1000.0", "q": "1"}
         return self._wrapped(f"{self.symbol.lower()}@aggTrade", data | {"T": self.time_ms, "m": True})
 
+    def mark(self) -> bytes:
+        data = {"e": "markPriceUpdate", "E": self.time_ms, "s": self.symbol, "p": "1000.0"}
+        return self._wrapped(f"{self.symbol.lower()}@markPrice@1s", data)
+
     def snapshot(self, limit: int = 1000) -> bytes:
         bids = [[f"{p}.0", f"{q}.0"] for p, q in sorted(self.bids.items(), reverse=True)[:limit]]
         asks = [[f"{p}.0", f"{q}.0"] for p, q in sorted(self.asks.items())[:limit]]
