@@ -5,7 +5,8 @@ import sys
 import click
 import structlog
 
-from connectors.commands import record
+from connectors.commands import connect, record
+from connectors.simulator.commands import simulate
 from flows.commands import flow, replay
 from sql.commands import migrate, sql, store
 
@@ -21,7 +22,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (store, migrate, sql, record, replay, flow):
+for command in (store, migrate, sql, simulate, connect, record, replay, flow):
     main.add_command(command)
 
 if __name__ == "__main__":
