@@ -89,7 +89,7 @@ def connect(
     \b
     isotherm connect binance_spot binance_futures --data-dir D
     isotherm connect binance_spot --symbols BTCUSDT,ETHUSDT --log kafka:localhost:9092
-    """  # noqa: D301 - click wants a true \b
+    """
     if (url is None) == (data_dir is None):
         raise Failure("expected either --log or --data-dir")
     try:

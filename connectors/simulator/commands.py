@@ -40,7 +40,7 @@ def simulate(port: int, seed: int, symbols: str, chances: tuple[str, ...], past_
     \b
     isotherm simulate --seed 7
     isotherm simulate --symbols BTCUSDT --past 5m --fault gap=0.001 --fault disconnect=0.01
-    """  # noqa: D301 - click wants a true \b
+    """
     options = Options(
         seed=seed,
         symbols=_symbols(symbols),
