@@ -37,7 +37,7 @@ WIDEN_EVERY_S = 60.0  # of one book, at most
 WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
 # Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
 # which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
-CUT_EVENT_NS = 200_000_000
+CUT_EVENT_NS = 100_000_000
 
 _CLOCK_KEY = b"!clock"
 _NO_HEAD = Head()
