@@ -18,12 +18,12 @@ LONG = {
     "chosen",
     [pytest.param(SHORT, id="kafka-short"), pytest.param(LONG, id="kafka-long", marks=pytest.mark.slow)],
 )
-def test_kafka_and_files_leave_the_same_tables(recordings, kafka_broker, tmp_path, chosen):
+def test_kafka_and_files_leave_the_same_tables(recordings, empty_kafka_broker, tmp_path, chosen):
     for venue, (symbol, names) in chosen.items():
         paths = [recordings / "binance" / name for name in names]
         found, expected = (
             replay(tmp_path / name, venue, symbol, *paths, options=("--partitions", "2", *log))
-            for name, log in (("kafka", ("--log", f"kafka:{kafka_broker.servers}")), ("files", ()))
+            for name, log in (("kafka", ("--log", f"kafka:{empty_kafka_broker.servers}")), ("files", ()))
         )
         assert found | {"elapsed_s": 0} == expected | {"elapsed_s": 0}
     assert tables(tmp_path / "kafka") == tables(tmp_path / "files")

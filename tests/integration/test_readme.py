@@ -57,9 +57,9 @@ def test_the_commands_for_one_machine_run(folder):
 
 @pytest.mark.slow
 @pytest.mark.kafka
-def test_the_commands_for_servers_run_on_kafka(folder, kafka_broker):
+def test_the_commands_for_servers_run_on_kafka(folder, empty_kafka_broker):
     with running(folder / "server") as url:
-        replaced = {"broker:9092": kafka_broker.servers, "https://clickhouse:8443": url}
+        replaced = {"broker:9092": empty_kafka_broker.servers, "https://clickhouse:8443": url}
         secrets = [
             "ISOTHERM_CLICKHOUSE_USER=admin",
             f"ISOTHERM_CLICKHOUSE_PASSWORD={password(folder / 'server', 'admin')}",
