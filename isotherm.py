@@ -6,6 +6,7 @@ import click
 import structlog
 
 from connectors.commands import record
+from dashboards.commands import board
 from flows.commands import flow, replay
 from sql.commands import migrate, sql, store
 
@@ -21,7 +22,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (store, migrate, sql, record, replay, flow):
+for command in (store, migrate, sql, record, replay, flow, board):
     main.add_command(command)
 
 if __name__ == "__main__":
