@@ -41,6 +41,11 @@ class Line(NamedTuple):
     origin: bytes
     payload: bytes
 
+    def encoded_bytes(self) -> int:
+        """How many bytes the line takes in a record."""
+        length = len(self.payload)
+        return len(str(self.recv_ns)) + len(self.origin) + len(str(length)) + length + 4
+
 
 class Record(NamedTuple):
     """One record as a reader returns it; `offset` is opaque and rises within its partition."""

@@ -12,15 +12,16 @@ from connectors.commands import Failure
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
-from flows import depth
+from flows import depth, tape
 from flows import replay as replays
-from flows.runtime.run import EPOCH_S, BusyError, run
+from flows.runtime.dataflow import raw_parts
+from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
 from flows.runtime.source import ShareError, share_of
 from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {depth.NAME: depth}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, RecordingError, ShareError, StoreError,
 )  # fmt: skip
@@ -74,9 +75,7 @@ def replay(
       isotherm sql --data-dir data "SELECT * FROM market.depth_measures_1s LIMIT 5"
     """
     with _one_line_errors(), _log(data_dir, log_url) as log, _store(data_dir, clickhouse_url) as store:
-        job = replays.Replay(
-            market(venue), recordings, symbol, partitions, log, store, _recovery(data_dir, "1/1")
-        )
+        job = replays.Replay(market(venue), recordings, symbol, partitions, log, store, data_dir / "flow")
         summary = replays.replay(job, lambda text: click.echo(text, err=True))
         click.echo(json.dumps(summary))
 
@@ -112,16 +111,15 @@ def flow(
       isotherm flow depth --data-dir data
       isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
     """
-    module = FLOWS[name]
     with _one_line_errors(), _log(data_dir, log_url) as log:
-        parts = share_of(module.raw_parts(log), share)
+        parts = share_of(raw_parts(log), share)
         if not parts:
             raise Failure(
                 f"share {share} of the log has no raw topic: start a connector or replay a recording first"
             )
         with _store(data_dir, clickhouse_url) as store:
-            dataflow = module.get_flow(log, store, parts, follow=not until_end)
-            run(dataflow, _recovery(data_dir, share), epoch_s)
+            dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end)
+            run(dataflow, recovery_of(data_dir / "flow", name, share), epoch_s)
 
 
 @contextlib.contextmanager
@@ -159,7 +157,3 @@ def _embedded(data_dir: Path, url: str) -> Store:
     migrate(admin)
     admin.close()
     return connect(url, "writer", password(data_dir, "writer"))
-
-
-def _recovery(data_dir: Path, share: str) -> Path:
-    return data_dir / "flow" / f"{depth.NAME}-{share.replace('/', '-of-')}"

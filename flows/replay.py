@@ -1,4 +1,4 @@
-"""Replays recordings: file -> topic log -> depth flow -> store, and says what came of it.
+"""Replays recordings: file -> topic log -> depth and tape flow -> store, and says what came of it.
 
 Everything between is what a live run uses; only the connector is replaced by the recording's reader.
 """
@@ -15,13 +15,16 @@ from connectors.record import Chunker, encode_line
 from connectors.recording_file import Fault
 from connectors.recordings import read
 from connectors.venue import Market
-from flows import depth
+from flows import depth, tape
+from flows.kernels import depth as depth_rows
+from flows.kernels import tape as tape_rows
 from flows.kernels.block import Block
-from flows.kernels.depth import TABLE_COLUMNS
-from flows.runtime.run import run
+from flows.runtime.dataflow import Running, raw_parts
+from flows.runtime.run import recovery_of, run
 from flows.runtime.sink import TopicSink, insert
 from sql.client import Store
 
+TABLES = tuple(dict.fromkeys((*depth_rows.TABLE_COLUMNS, *tape_rows.TABLE_COLUMNS)))
 PROGRESS_S = 2.0
 FAULT_ROWS = 1000
 
@@ -38,11 +41,11 @@ class Replay:
     partitions: int
     log: Log
     store: Store
-    recovery: Path
+    state: Path
 
 
 def replay(job: Replay, say: Say) -> dict[str, Any]:
-    """Append the recordings to the log, run the flow to its end, sum up; `say` hears of progress.
+    """Append the recordings to the log, run the flows to its end, sum up; `say` hears of progress.
 
     The counts are of this replay alone; `rows` counts the tables as they are now.
 
@@ -52,17 +55,20 @@ def replay(job: Replay, say: Say) -> dict[str, Any]:
     """
     began = time.monotonic()
     lines, faults = _write(job, say)
-    say(f"{lines} lines in the log, the flow begins")
-    running: dict[tuple[str, int], depth.Running] = {}
-    run(
-        depth.get_flow(job.log, job.store, depth.raw_parts(job.log), follow=False, running=running),
-        job.recovery,
-    )
-    counts, books = _sum(x for (topic, _), x in running.items() if topic == job.market.topic)
-    counts["dead_letters"] += faults
+    say(f"{lines} lines in the log, the flows begin")
+    counts = Counter({"dead_letters": faults})
+    books: dict[str, Any] = {}
+    for flow in (depth.FLOW, tape.FLOW):
+        running: dict[tuple[str, int], Running] = {}
+        parts = raw_parts(job.log)
+        dataflow = flow.dataflow(job.log, job.store, parts, follow=False, running=running)
+        run(dataflow, recovery_of(job.state, flow.name, "1/1"))
+        of_market = [x for (topic, _), x in running.items() if topic == job.market.topic]
+        counts.update(_counted(of_market))
+        books |= {key: book for x in of_market for key, book in x.kernel.summary().get("books", {}).items()}
     book = books.get(job.symbol or "") or (next(iter(books.values())) if len(books) == 1 else None)
     best = {name: book[name] for name in ("best_bid", "best_ask")} if book else {}
-    rows = {table: _count(job.store, table) for table in TABLE_COLUMNS}
+    rows = {table: _count(job.store, table) for table in TABLES}
     return {
         "venue": job.market.name, "lines": lines, **counts, **best, "books": books, "rows": rows,
         "elapsed_s": round(time.monotonic() - began, 3),
@@ -120,18 +126,17 @@ def _letter(fault: Fault) -> tuple[Any, ...]:
 
 def _set_aside(job: Replay, letters: list[tuple[Any, ...]]) -> None:
     if letters:
-        block = Block.of("dead_letters", TABLE_COLUMNS["dead_letters"], letters)
+        block = Block.of("dead_letters", depth_rows.TABLE_COLUMNS["dead_letters"], letters)
         insert(job.store, [block])
         TopicSink(job.log).build("", 0, 1).write_batch(depth.messages([block]))
         letters.clear()
 
 
-def _sum(running: Iterable[depth.Running]) -> tuple[Counter[str], dict[str, Any]]:
-    """Counts since the flow began, over partitions, and the books as they stand."""
+def _counted(running: Iterable[Running]) -> Counter[str]:
+    """What the kernels have counted since the flow began."""
     counts: Counter[str] = Counter()
-    books: dict[str, Any] = {}
     for x in running:
-        now = x.kernel.summary()
-        books |= now.pop("books")
-        counts.update({name: value - x.began[name] for name, value in now.items()})
-    return counts, books
+        for name, value in x.kernel.summary().items():
+            if name != "books":
+                counts[name] += value - x.began[name]
+    return counts

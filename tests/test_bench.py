@@ -13,7 +13,7 @@ from tests.bench._recording import depth_lines, records
 from tests.conftest import ROOT
 
 LINES = {
-    "depth_kernel": {"depth_kernel", "depth_kernel_columns"},
+    "depth_kernel": {"depth_kernel", "depth_kernel_columns", "depth_kernel_records"},
     "depth_flow": {"depth_flow", "depth_flow_1"},
     "depth_flow_200": {"depth_flow_200", "depth_flow_memory"},
     "depth_log_to_store": {
@@ -32,6 +32,7 @@ def test_every_benchmark_is_found():
     assert set(names()) == set(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LINES))
 def test_benchmark_prints_json_lines(name, recordings):
     done = run("--quick", name)

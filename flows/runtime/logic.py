@@ -22,6 +22,9 @@ class Kernel(Protocol):
     def dump(self) -> bytes:
         """All state."""
 
+    def load(self, state: bytes) -> None:
+        """Take the state that `dump` gave. Raises ValueError for that of another version."""
+
     def summary(self) -> dict[str, Any]:
         """Counters (ints) and where things stand, for people."""
 

@@ -19,6 +19,11 @@ from bytewax.run import cli_main
 EPOCH_S = 10.0
 
 
+def recovery_of(state: Path, flow: str, share: str) -> Path:
+    """Where a share of a flow keeps its recovered state, under the folder `state`."""
+    return state / f"{flow}-{share.replace('/', '-of-')}"
+
+
 class BusyError(RuntimeError):
     """Another process runs with the same recovery directory."""
 

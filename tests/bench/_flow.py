@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from connectors.log import open_log
-from flows.depth import Running, get_flow
+from flows.depth import FLOW
 from flows.kernels.warm import warm
+from flows.runtime.dataflow import Running
 from flows.runtime.run import run
 from sql.client import connect
 from sql.data_dir import password
@@ -32,7 +33,7 @@ def flow_cpu_s(folder: Path, expected: tuple[float, float] | None) -> float:
     """CPU seconds of the flow over the log in `folder`; `expected`: best bid and ask of every book at the end."""
     log = open_log(f"file:{folder}")
     running: dict[tuple[str, int], Running] = {}
-    flow = get_flow(log, CountingStore(), list(parts(log)), follow=False, running=running)
+    flow = FLOW.dataflow(log, CountingStore(), list(parts(log)), follow=False, running=running)
     with TemporaryDirectory() as recovery:
         took, _ = cpu_s(run, flow, Path(recovery))
     log.close()
@@ -59,7 +60,7 @@ def stored_s(folder: Path, data_dir: Path, url: str) -> tuple[float, float]:
     warm()
     log, store = open_log(f"file:{folder}"), connect(url, "writer", password(data_dir, "writer"))
     began = time.monotonic()
-    run(get_flow(log, store, list(parts(log)), follow=False), data_dir / "flow")
+    run(FLOW.dataflow(log, store, list(parts(log)), follow=False), data_dir / "flow")
     took = time.monotonic() - began
     log.close()
     return took, peak_mib()

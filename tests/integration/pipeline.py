@@ -11,7 +11,7 @@ from typing import Any
 from sql.client import Store, connect
 from sql.data_dir import password, running
 
-TABLES = ("depth_1s", "depth_10s", "depth_1m", "book_events", "instruments", "dead_letters")
+TABLES = ("depth_1s", "depth_10s", "depth_1m", "book_events", "instruments", "dead_letters", "trades")
 
 
 def isotherm(*arguments: object) -> subprocess.CompletedProcess[str]:

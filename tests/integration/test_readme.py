@@ -43,6 +43,7 @@ def folder(recordings, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_commands_for_one_machine_run(folder):
     ran = [line for line in COMMANDS if line.startswith("isotherm ") and line not in BY_SERVERS]
     assert len(ran) > 5
@@ -50,6 +51,7 @@ def test_the_commands_for_one_machine_run(folder):
         run(line, folder, {})
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_the_commands_for_servers_run_on_kafka(folder, kafka_broker):
     with running(folder / "server") as url:
