@@ -5,6 +5,7 @@ A cell that no book column tells of is NaN, whatever its neighbours hold: nothin
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def holes(times_s: Sequence[int], step_s: int) -> list[tuple[int, int]]:
     """[start, end) in seconds of every stretch between two columns that has none; `times_s` ascend."""
     return [
         (before + step_s, after)
-        for before, after in zip(times_s, times_s[1:], strict=False)
+        for before, after in pairwise(times_s)
         if after - before > step_s
     ]
 

@@ -100,7 +100,7 @@ class DepthPage:
     def use_scale(self, scale: Scale) -> None:
         """The sizes that indices stand for from now on."""
         self.scale.data = {"smallest": [scale.smallest], "step": [scale.step]}
-        ticks = [scale.smallest * 10.0**power for power in range(0, 6)]
+        ticks = [scale.smallest * 10.0**power for power in range(6)]
         axis = self.histogram_figure.xaxis[0]
         axis.ticker = FixedTicker(ticks=[scale.position(size) for size in ticks])
         axis.major_label_overrides = {scale.position(size): f"{size:g}" for size in ticks}
@@ -117,7 +117,10 @@ class DepthPage:
 
     def _spans(self) -> None:
         dashed = {"line_dash": [3, 3], "line_color": look.MUTED, "line_width": 1}
-        self.cross_price, self.cross_time = Span(dimension="width", **dashed), Span(dimension="height", **dashed)
+        self.cross_price, self.cross_time = (
+            Span(dimension="width", **dashed),
+            Span(dimension="height", **dashed),
+        )
         self.last_line = Span(
             dimension="width", location=0, line_color=look.CURRENT, line_dash=[2, 3], line_alpha=0.9
         )
@@ -241,4 +244,3 @@ class DepthPage:
             code="axis.formatter = formatters[this.active]; isotherm.zone(this.active)",
         )
         self.zone.js_on_change("active", swap)
-

@@ -64,8 +64,9 @@ def columns(store: Store, book: Book, step_s: int, from_s: int, until_s: int) ->
         StoreError: the store refused or is away.
     """
     rows = store.query(
+        # One of three constants.
         "SELECT toUnixTimestamp(time), bin_step, base_bin, bid, ask, best_bid, best_ask, imbalance_10bps, received_ns"
-        f" FROM market.{TABLES[step_s]}"  # noqa: S608 (one of three constants)
+        f" FROM market.{TABLES[step_s]}"
         " WHERE instrument = {instrument:String} AND venue = {venue:String}"
         " AND time >= toDateTime({from_s:UInt32}) AND time < toDateTime({until_s:UInt32})"
         " ORDER BY time DESC LIMIT {limit:UInt32}",
