@@ -19,7 +19,7 @@ from sql.client import Store, StoreError
 ADDRESS = "127.0.0.1"
 TICK_MS = 1000
 TEMPLATE = Path(__file__).parent / "templates" / "depth.html"
-EMPTY = "<p style='font:14px sans-serif'>No books yet. First data usually arrives within 5 s; this page looks again.</p>"
+EMPTY = "No books yet. First data usually arrives within 5 s."
 
 log = structlog.get_logger()
 
@@ -52,14 +52,20 @@ def open_page(document: Document, reader: Reader) -> None:
         session = Session(reader, arguments)
     except (LookupError, StoreError) as error:
         log.warning("no page", error=str(error))
-        document.template = environment.from_string(_waiting(EMPTY))
+        words = EMPTY if isinstance(error, LookupError) else "Store does not answer. Retrying every 2 s."
+        document.template = environment.from_string(_waiting(words))
         return
     for name, model in session.page.roots().items():
         model.name = name
         document.add_root(model)
     document.template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     document.js_on_event("connection_lost", CustomJS(code="isotherm.away()"))
-    for script in (CustomJS(code="isotherm.start()"), session.page.recolour, session.page.tell):
+    for script in (
+        CustomJS(code="isotherm.start()"),
+        session.page.recolour,
+        session.page.tell,
+        session.page.lists,
+    ):
         document.js_on_event("document_ready", script)
 
     async def tick() -> None:
@@ -73,5 +79,5 @@ def _waiting(words: str) -> str:
     return (
         "<!DOCTYPE html><html><head><meta charset='utf-8'><meta http-equiv='refresh' content='2'>"
         "<title>Isotherm</title><style>body{background:#0A0D12;color:#9BA7B8}</style></head>"
-        f"<body>{words}</body></html>"
+        f"<body style='font:14px sans-serif'>{words}</body></html>"
     )

@@ -131,11 +131,7 @@ def tile_start(time_s: int, step_s: int) -> int:
 
 def holes(times_s: Sequence[int], step_s: int) -> list[tuple[int, int]]:
     """[start, end) in seconds of every stretch between two columns that has none; `times_s` ascend."""
-    return [
-        (before + step_s, after)
-        for before, after in pairwise(times_s)
-        if after - before > step_s
-    ]
+    return [(before + step_s, after) for before, after in pairwise(times_s) if after - before > step_s]
 
 
 def finest_step(span_s: float) -> int:

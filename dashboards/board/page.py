@@ -32,6 +32,7 @@ STEP_LABELS = ["1 s", "10 s", "1 min", "Auto"]
 RAMP_LABELS = [name.capitalize() for name in RAMPS]
 ZONE_LABELS = ["Local", "UTC"]
 AXIS_PX = 76
+TIME_AXIS_PX = 26  # templates/depth.html places the price tag above it
 NO_STATUS = {
     name: [""] for name in ("last", "tick", "spread", "imbalance", "state", "words", "lost", "trades", "ladder")
 } | {"last_price": [float("nan")]}  # fmt: skip
@@ -69,9 +70,9 @@ class DepthPage:
         self.extension = ColumnDataSource({name: [] for name in IMAGE})
         self.path = ColumnDataSource({name: [] for name in ("x", "mid", "bid", "ask")})
         self.gaps = ColumnDataSource({name: [] for name in ("left", "right", "middle", "label")})
-        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "size", "colour", "label")})
+        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "size", "colour", "label", "amount")})
         self.ladder = ColumnDataSource({name: [] for name in ("y", "right", "height", "colour")})
-        self.walls = ColumnDataSource({name: [] for name in ("y", "label")})
+        self.walls = ColumnDataSource({name: [] for name in ("y", "label", "price", "side", "from_mid")})
         self.histogram = ColumnDataSource({name: [] for name in ("left", "right", "top", "index")})
         self.scale = ColumnDataSource({"smallest": [scale.smallest], "step": [scale.step]})
         self.status = ColumnDataSource(NO_STATUS)
@@ -129,7 +130,8 @@ class DepthPage:
     def _heat(self, price_format: str) -> figure:
         fig = look.plain_figure(
             x_range=self.x_range, y_range=self.y_range, x_axis_type="datetime", y_axis_location="right",
-            min_border_right=AXIS_PX, tools="pan,xwheel_zoom", active_scroll="xwheel_zoom", name="heat",
+            min_border_right=AXIS_PX, min_border_bottom=TIME_AXIS_PX,
+            tools="pan,xwheel_zoom", active_scroll="xwheel_zoom",
         )  # fmt: skip
         fig.grid.level = "underlay"
         fig.yaxis.formatter = NumeralTickFormatter(format=price_format)
@@ -180,9 +182,8 @@ class DepthPage:
         )  # fmt: skip
 
     def _ladder(self) -> figure:
-        fig = look.plain_figure(x_range=Range1d(0, 1), y_range=self.y_range)
-        fig.xaxis.major_label_text_alpha = 0
-        fig.yaxis.visible = fig.grid.visible = False
+        fig = look.plain_figure(x_range=Range1d(0, 1), y_range=self.y_range, min_border_bottom=TIME_AXIS_PX)
+        fig.axis.visible = fig.grid.visible = False
         fig.hbar(
             y="y", left=0, right="right", height="height", source=self.ladder, fill_color="colour",
             fill_alpha=0.6, line_color=None,
@@ -232,6 +233,13 @@ class DepthPage:
             code="isotherm.tell(status.data, y.start, y.end, zone.active)",
         )
         self.status.js_on_change("data", self.tell)
+        self.lists = CustomJS(
+            args={"walls": self.walls, "dots": self.dots, "zone": self.zone, "axis": self.heat.yaxis[0]},
+            code="isotherm.lists(walls.data, dots.data, zone.active, axis.formatter.format)",
+        )
+        for source in (self.walls, self.dots):
+            source.js_on_change("data", self.lists)
+        self.zone.js_on_change("active", self.lists)
         for prop in ("start", "end"):
             self.y_range.js_on_change(prop, self.tell)
 

@@ -11,6 +11,12 @@ from sql.client import Store
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
 COLUMNS_MAX = 4000
 TRADES_MAX = 20_000
+_COLUMNS = (
+    "SELECT toUnixTimestamp(time), bin_step, base_bin, bid, ask, best_bid, best_ask, imbalance_10bps, received_ns"
+    " FROM market.{table} WHERE instrument = {{instrument:String}} AND venue = {{venue:String}}"
+    " AND time >= toDateTime({{from_s:UInt32}}) AND time < toDateTime({{until_s:UInt32}})"
+    " ORDER BY time DESC LIMIT {{limit:UInt32}}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,7 @@ def columns(store: Store, book: Book, step_s: int, from_s: int, until_s: int) ->
         StoreError: the store refused or is away.
     """
     rows = store.query(
-        # One of three constants.
-        "SELECT toUnixTimestamp(time), bin_step, base_bin, bid, ask, best_bid, best_ask, imbalance_10bps, received_ns"
-        f" FROM market.{TABLES[step_s]}"
-        " WHERE instrument = {instrument:String} AND venue = {venue:String}"
-        " AND time >= toDateTime({from_s:UInt32}) AND time < toDateTime({until_s:UInt32})"
-        " ORDER BY time DESC LIMIT {limit:UInt32}",
+        _COLUMNS.format(table=TABLES[step_s]),
         _within(book, from_s, until_s) | {"limit": COLUMNS_MAX},
     )
     return [

@@ -220,11 +220,9 @@ class Session:
         known.update((column.time_s, column) for column in self._news)
         self._columns = [known[second] for second in sorted(known)]
         tile_s = TILE_COLUMNS * self._step_s
-        if (
-            (self._news
-            and not self._grid.holds(self._columns[-1]))
-            or self._columns[-1].time_s >= self._live_start + 2 * tile_s
-        ):
+        if (self._news and not self._grid.holds(self._columns[-1])) or self._columns[
+            -1
+        ].time_s >= self._live_start + 2 * tile_s:
             self._redraw()
             return
         if self._columns[-1].time_s >= self._live_start + tile_s:
@@ -268,7 +266,7 @@ class Session:
         bid, ask = (np.nan_to_num(on_rows(column, sizes, grid)) for sizes in (column.bid, column.ask))
         sizes, centres = np.maximum(bid, ask), grid.centres()
         filled = np.flatnonzero(sizes > 0)
-        clip = np.percentile(sizes[filled], 99) if filled.size else 1.0
+        clip = np.percentile(sizes[filled], 97) if filled.size else 1.0
         page.ladder.data = {
             "y": centres[filled],
             "right": np.sqrt(np.clip(sizes[filled] / clip, 0, 1)) * 0.94,
@@ -276,7 +274,14 @@ class Session:
             "colour": np.where(bid[filled] >= ask[filled], look.BUY, look.SELL),
         }
         walls = self._walls(sizes, centres)
-        page.walls.data = {"y": centres[walls], "label": [size_text(float(sizes[row])) for row in walls]}
+        middle = (column.best_bid + column.best_ask) / 2
+        page.walls.data = {
+            "y": centres[walls],
+            "label": [size_text(float(sizes[row])) for row in walls],
+            "price": centres[walls] - grid.row_height / 2,
+            "side": ["bid" if bid[row] >= ask[row] else "ask" for row in walls],
+            "from_mid": centres[walls] - grid.row_height / 2 - middle,
+        }
         end_s = column.time_s + self._step_s
         image = self._scale.index(resting(column, grid))[:, np.newaxis]
         placed = self._placed(image, end_s) | {"dw": COLUMNS_IN_VIEW * self._step_s * 1000}
@@ -317,6 +322,7 @@ class Session:
             "size": np.clip(scale * np.sqrt(size), 4, 30),
             "colour": np.where(sums.buy[shown], look.BUY, look.SELL),
             "label": [size_text(float(s)) if at in largest else "" for at, s in enumerate(size)],
+            "amount": size,
         }
         if not np.array_equal(data["x"], self.page.dots.data["x"]) or not np.array_equal(
             data["size"], self.page.dots.data["size"]
@@ -386,7 +392,8 @@ class Session:
         column, decimals = self._columns[-1], _decimals(self._book.tick)
         state = health(*self._fresh, now_ns, self._gaps_1h)
         spread = column.best_ask - column.best_bid
-        ticks = f", {round(spread / self._book.tick)} ticks" if self._book.tick else ""
+        count = round(spread / self._book.tick) if self._book.tick else 0
+        ticks = f", {count} tick{'' if count == 1 else 's'}" if count else ""
         lost = (
             f"Store does not answer since {clock(self._answered_ns // 10**9)}. Showing what is on screen;"
             " retrying every 2 s." if self._error else ""
@@ -398,13 +405,11 @@ class Session:
             "last_price": self._last,
             "spread": f"{spread:,.{decimals}f}",
             "tick": f"spread{ticks}",
-            "imbalance": f"{column.imbalance:+.2f}".replace("-", "\N{MINUS SIGN}"),
+            "imbalance": _signed(column.imbalance),
             "state": state.state,
             "words": state.words,
             "lost": lost,
-            "trades": f", {size_text(self._threshold)} {base} and more"
-            if self._trades.size.size
-            else ": none yet",
+            "trades": f", {self._threshold:g} {base} and more" if self._trades.size.size else ": none yet",
             "ladder": f"Book now, {base}",
         }
         self.page.status.data = {name: [value] for name, value in data.items()}
@@ -463,6 +468,10 @@ def _decimals(tick: float) -> int:
 
 def _price_format(tick: float) -> str:
     return "0,0" + ("." + "0" * _decimals(tick) if _decimals(tick) else "")
+
+
+def _signed(ratio: float) -> str:
+    return "not known" if np.isnan(ratio) else f"{ratio:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _number(text: str | None, otherwise: float) -> float:
