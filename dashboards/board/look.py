@@ -3,7 +3,6 @@
 from typing import Any
 
 from bokeh.core.properties import value
-from bokeh.models import InlineStyleSheet
 from bokeh.plotting import figure
 
 PAGE, PANEL, RAISED, LINE = "#0A0D12", "#10151D", "#18202B", "#263040"
@@ -16,8 +15,7 @@ MONO = '"JetBrains Mono","Cascadia Mono","SF Mono",Consolas,"DejaVu Sans Mono",m
 # A glyph takes a plain stack of fonts for the name of a column.
 GLYPH_MONO, GLYPH_SANS = value(MONO), value(SANS)
 
-CONTROLS = InlineStyleSheet(
-    css=f"""
+CONTROLS_CSS = f"""
 :host {{ font: 500 12px {SANS}; }}
 .bk-btn-group {{ border: 1px solid {LINE}; border-radius: 5px; overflow: hidden; flex-wrap: nowrap; }}
 .bk-btn-group > button.bk-btn {{ background: {PAGE}; color: {MUTED}; border: 0; border-right: 1px solid {LINE};
@@ -29,7 +27,6 @@ CONTROLS = InlineStyleSheet(
 select.bk-input {{ background: {PANEL}; color: {TEXT}; border: 1px solid {LINE}; border-radius: 5px; height: 28px;
   padding: 2px 26px 2px 8px; font: 600 13px {SANS}; }}
 """
-)
 
 
 def plain_figure(**options: Any) -> figure:

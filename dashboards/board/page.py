@@ -107,7 +107,7 @@ class DepthPage:
         axis.major_label_overrides = {scale.position(size): f"{size:g}" for size in ticks}
 
     def _controls(self) -> None:
-        plain = {"stylesheets": [look.CONTROLS], "margin": 0}
+        plain = {"stylesheets": [look.CONTROLS_CSS], "margin": 0}
         self.books = Select(width=290, **plain)
         self.rows = RadioButtonGroup(labels=ROW_LABELS, active=1, **plain)
         self.steps = RadioButtonGroup(labels=STEP_LABELS, active=0, **plain)

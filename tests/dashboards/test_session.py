@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from bokeh.document import Document
 
+from dashboards.board.app import open_page
 from dashboards.board.columns import TILE_COLUMNS
 from dashboards.board.queries import Book
 from dashboards.board.reader import FRESH_S, Reader
@@ -124,6 +126,15 @@ def test_a_lost_store_is_told_and_the_picture_stays(board: Store) -> None:
     session.ask(6 * 10**9)
     session.show(6 * 10**9)
     assert session.page.status.data["lost"] == [""]
+
+
+def test_every_viewer_has_models_of_their_own(board: Store) -> None:
+    reader = Reader(board, Clock())
+    documents = [Document(), Document()]
+    for document in documents:
+        open_page(document, reader)
+    assert [len(document.roots) for document in documents] == [10, 10]
+    assert all(document.validate() is None for document in documents)
 
 
 def test_words_of_a_recording(session: Session) -> None:
