@@ -5,9 +5,10 @@ import sys
 import click
 import structlog
 
-from connectors.commands import record
+from connectors.commands import connect, record
+from connectors.simulator.commands import simulate
 from dashboards.commands import board
-from flows.commands import flow, replay
+from flows.commands import demo, flow, replay, up
 from sql.commands import migrate, sql, store
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (store, migrate, sql, record, replay, flow, board):
+for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay, board):
     main.add_command(command)
 
 if __name__ == "__main__":

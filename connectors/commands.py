@@ -1,5 +1,7 @@
-"""The commands of this package: `record`. `isotherm` hangs them into its own."""
+"""The commands of this package: `connect` and `record`. `isotherm` hangs them into its own."""
 
+import os
+import random
 import re
 import signal
 import time
@@ -10,9 +12,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from connectors.log import LogError, OffsetGoneError, Reader, open_log
+from connectors.connect import Connector, Feed, run_until_signalled
+from connectors.endpoint import EndpointError, endpoint
+from connectors.log import LogError, OffsetGoneError, Reader, Retention, open_log
 from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
+from connectors.venue import market, markets
 
 FLUSH_S = 1.0
 IDLE_S = 0.02
@@ -38,6 +43,72 @@ class Span(click.ParamType[float]):
         if not found:
             self.fail(f"expected a span such as 60s, 5m or 2h, found {value!r}", param, ctx)
         return float(found[1]) * self._units[found[2]]
+
+
+class Symbols(click.ParamType[tuple[str, ...]]):
+    """Symbols as the venue writes them, separated by commas."""
+
+    name = "symbols"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The symbols, each once; fails on what no venue would take for one."""
+        if isinstance(value, tuple):
+            return value
+        found = tuple(dict.fromkeys(part.strip().upper() for part in str(value).split(",")))
+        for symbol in found:
+            if not re.fullmatch(r"[A-Z0-9_]{1,64}", symbol):
+                self.fail(f"expected symbols such as BTCUSDT,ETHUSDT, found {symbol!r}", param, ctx)
+        return found
+
+
+@click.command()
+@click.argument("venues", nargs=-1, required=True, type=click.Choice(sorted(markets())))
+@click.option("--symbols", type=Symbols(), default=(), help="BTCUSDT,ETHUSDT.  [default: each venue's own]")
+@click.option("--log", "url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where this machine keeps its data.")
+@click.option(
+    "--partitions", default=4, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
+)
+@click.option("--keep", "keep_s", type=Span(), default="1d", show_default=True, help="Of topics made now.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
+def connect(
+    venues: tuple[str, ...],
+    symbols: tuple[str, ...],
+    url: str | None,
+    data_dir: Path | None,
+    partitions: int,
+    keep_s: float,
+    metrics_port: int | None,
+) -> None:
+    """Follow venues live and write what they send to the log, until Ctrl-C.
+
+    Addresses may be changed in the environment: ISOTHERM_BINANCE_SPOT_WS, ISOTHERM_BINANCE_SPOT_REST.
+
+    \b
+    isotherm connect binance_spot binance_futures --data-dir D
+    isotherm connect binance_spot --symbols BTCUSDT,ETHUSDT --log kafka:localhost:9092
+    """
+    if (url is None) == (data_dir is None):
+        raise Failure("expected either --log or --data-dir")
+    try:
+        feeds = [
+            Feed(found, endpoint(found, os.environ), symbols) for found in map(market, dict.fromkeys(venues))
+        ]
+        with closing(open_log(url or f"file:{data_dir}/log")) as log:
+            retention = Retention(age_s_max=int(keep_s))
+            run_until_signalled(Connector(feeds, log, random.random, partitions, retention, metrics_port))
+    except EndpointError as error:
+        raise Failure(str(error)) from None
+    except (LogError, OSError, ExceptionGroup) as error:
+        raise click.ClickException(_cause(error)) from error
+
+
+def _cause(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 @click.command()

@@ -159,6 +159,78 @@ class ParseError(ValueError):
     """A frame is not what the venue documents: the one error a market's functions raise on input."""
 
 
+Levels = list[tuple[str, str]]  # price and size as the wire writes them
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What a connector must know of a frame while it passes it on. Ids are those of a book message or a trade."""
+
+    stream: str = ""  # "": the frame names none
+    event_ns: int = 0  # 0: it bears no time
+    first_id: int = -1  # -1: no id that counts up without gaps
+    last_id: int = -1
+    previous_id: int = -1
+    bids: Levels = []
+    asks: Levels = []
+    closing: bool = False  # the venue will close the connection soon
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A book as REST gives it, best levels first."""
+
+    update_id: int
+    bids: Levels
+    asks: Levels
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One subscription of a symbol."""
+
+    name: str  # btcusdt@depth@100ms
+    symbol: str
+    path: str  # of the socket that carries it
+    book: bool  # it carries the diffs of the symbol's book
+    silence_s: float | None  # silence beyond this is suspect; None: hours of it are usual
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET request: path with query, without secrets, and what it costs of the venue's budget."""
+
+    path: str
+    weight: int
+
+    @property
+    def origin(self) -> bytes:
+        """How its answer's line names it."""
+        return b"GET:" + self.path.encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How a market is reached while it runs, and what it bears. Functions raise nothing but ParseError."""
+
+    ws_url: str
+    rest_url: str
+    symbols: tuple[str, ...]  # those followed by default
+    streams: Callable[[str], list[Stream]]  # of a symbol
+    socket_url: Callable[[str, list[str]], str]  # path and stream names -> path with query
+    streams_max: int  # on one connection
+    connection_s: float  # the venue closes a connection of this age
+    silence_s: float  # a socket without any frame for so long is taken for dead
+    head: Callable[[bytes], Head]
+    instruments: Callable[[list[str]], Request]  # of symbols; `Market.instruments` reads the answer
+    snapshot: Callable[[str, int], Request]  # symbol and limit; `read_snapshot` reads the answer
+    read_snapshot: Callable[[bytes], Snapshot]
+    snapshot_limit: int  # of the first snapshot of a book
+    snapshot_limit_max: int  # of one that is to show more of it
+    weight_per_minute: int  # of requests, per IP address
+    weight_header: str  # what the venue says was used of it
+    connects_max: int  # attempts per IP address in `connects_span_s`
+    connects_span_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Market:
     """One market of a venue; its functions raise nothing but ParseError."""
@@ -169,6 +241,7 @@ class Market:
     canonical: Callable[[str], str]  # the venue's symbol -> canonical instrument
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
+    live: Live
 
     @property
     def topic(self) -> str:

@@ -18,7 +18,19 @@ import msgspec
 from msgspec import Meta
 
 from connectors.book_sync import Rule
-from connectors.venue import BookWire, Liquidation, Market, MarkPrice, ParseError, Route, Shape, Trade
+from connectors.venue import (
+    BookWire,
+    Liquidation,
+    Live,
+    Market,
+    MarkPrice,
+    ParseError,
+    Request,
+    Route,
+    Shape,
+    Stream,
+    Trade,
+)
 from connectors.venues import binance_spot as spot
 from connectors.venues.binance_spot import (
     COIN_M,
@@ -148,6 +160,59 @@ def _canonical(info: SymbolInfo) -> str:
     return f"{info.base_asset}-{info.quote_asset}-{'20' + dated[2] if dated else 'PERP'}"
 
 
+# ---- live
+
+# Since 2026-04-23 streams are served by path, and one subscribed at the wrong path is acknowledged and stays
+# silent. developers.binance.com, Important WebSocket Change Notice, 2026-03-06
+PUBLIC, MARKET = "/public/stream", "/market/stream"
+_PUBLIC_CHANNELS = ("depth", "bookTicker", "rpiDepth")
+
+
+def path_of(stream: str) -> str:
+    """The path that serves a stream."""
+    channel = spot.channel_of(stream).lstrip("!").rstrip("0123456789")
+    return PUBLIC if channel in _PUBLIC_CHANNELS else MARKET
+
+
+def _stream(symbol: str, channel: str, silence_s: float | None) -> Stream:
+    name = f"{symbol.lower()}@{channel}"
+    return Stream(name, symbol, path_of(name), book=channel.startswith("depth@"), silence_s=silence_s)
+
+
+def _streams(symbol: str) -> list[Stream]:
+    return [
+        _stream(symbol, "depth@100ms", spot.BOOK_SILENCE_S),
+        _stream(symbol, "aggTrade", spot.TRADE_SILENCE_S),
+        _stream(symbol, "markPrice@1s", 10.0),
+        _stream(symbol, "forceOrder", None),
+    ]
+
+
+# Order book endpoint: limit 5, 10, 20, 50; 100; 500; 1000.
+_SNAPSHOT_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1000, 20))
+
+LIVE = Live(
+    ws_url="wss://fstream.binance.com",
+    rest_url="https://fapi.binance.com",
+    symbols=spot.SYMBOLS,
+    streams=_streams,
+    socket_url=spot.socket_url,
+    streams_max=spot.STREAMS_MAX,
+    connection_s=spot.CONNECTION_S,
+    silence_s=spot.SOCKET_SILENCE_S,
+    head=spot.head,
+    instruments=lambda _: Request("/fapi/v1/exchangeInfo", weight=1),
+    snapshot=spot.snapshot_request("/fapi/v1/depth", _SNAPSHOT_WEIGHTS),
+    read_snapshot=spot.read_snapshot,
+    snapshot_limit=1000,
+    snapshot_limit_max=1000,
+    # Shared with COIN-M since 2026-06-30.
+    weight_per_minute=2400,
+    weight_header=spot.WEIGHT_HEADER,
+    connects_max=spot.CONNECTS_MAX,
+    connects_span_s=spot.CONNECTS_SPAN_S,
+)
+
 MARKETS = [
     Market(
         name="binance_futures",
@@ -158,5 +223,6 @@ MARKETS = [
         canonical=canonical,
         parse=spot.parser(ROUTES, MESSAGES),
         instruments=spot.instruments_by(_canonical),
+        live=LIVE,
     )
 ]

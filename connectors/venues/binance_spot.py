@@ -16,6 +16,7 @@ from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated
+from urllib import parse as url
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -27,14 +28,20 @@ from connectors.venue import (
     BookWire,
     Depth,
     Event,
+    Head,
     Instrument,
+    Live,
     Market,
     ParseError,
+    Request,
     Role,
     Route,
     Shape,
+    Snapshot,
+    Stream,
     Trade,
 )
+from connectors.venue import Levels as LevelTexts
 
 MICROSECONDS_FROM = 10**14
 NS_MAX = 2**63 - 1
@@ -478,6 +485,142 @@ def _trimmed(text: str) -> Decimal:
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
 
 
+# ---- live
+
+# github.com/binance/binance-spot-api-docs, 2026-07-21. The hosts of market data alone need no key and answer
+# where api.binance.com says 451.
+WS_URL = "wss://data-stream.binance.vision"
+REST_URL = "https://data-api.binance.vision"
+# "A single connection can listen to a maximum of 1024 streams." "There is a limit of 300 connections per
+# attempt every 5 minutes per IP." "A single connection ... is only valid for 24 hours."
+STREAMS_MAX = 1024
+CONNECTS_MAX, CONNECTS_SPAN_S = 300, 300.0
+CONNECTION_S = 86_400.0
+WEIGHT_PER_MINUTE = 6000
+WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT")
+
+# Depth comes each 100 ms while the book changes; beyond half a minute without a change a book is suspect.
+BOOK_SILENCE_S = 30.0
+TRADE_SILENCE_S = 300.0
+SOCKET_SILENCE_S = 10.0
+
+
+class _Head(msgspec.Struct, gc=False):
+    e: str = ""
+    E: int = 0
+    U: int = -1
+    u: int = -1
+    pu: int = -1
+    t: int | str | None = None
+    a: LevelTexts | int | str | None = None
+    b: LevelTexts | int | str | None = None
+
+
+class _HeadFrame(msgspec.Struct, gc=False):
+    stream: str = ""
+    e: str = ""
+    data: _Head | list[Raw] | str | None = None
+
+
+_HEAD = msgspec.json.Decoder(_HeadFrame)
+_HEADS = msgspec.json.Decoder(_Head)
+_CLOSING = ("serverShutdown", "!serverShutdown")
+
+
+def head(payload: bytes) -> Head:
+    """What the connector needs of a frame in the envelope; a frame without one gives an empty head."""
+    try:
+        frame = _HEAD.decode(payload)
+        data = frame.data
+        if isinstance(data, list) and data:
+            data = _HEADS.decode(data[0])
+        if not isinstance(data, _Head):
+            # "serverShutdown" warns that the connection is about to end; no lead time is promised.
+            return Head(frame.stream, closing=frame.e in _CLOSING or frame.stream in _CLOSING)
+        event_ns = ns_of(data.E)
+    except MALFORMED as error:
+        raise ParseError(f"{error}; found {payload[:120]!r}") from None
+    if data.e == "depthUpdate" and isinstance(data.b, list) and isinstance(data.a, list):
+        return Head(frame.stream, event_ns, data.U, data.u, data.pu, data.b, data.a)
+    trade_id = data.a if data.e == "aggTrade" else data.t if data.e == "trade" else None
+    if isinstance(trade_id, int):
+        return Head(frame.stream, event_ns, trade_id, trade_id)
+    return Head(frame.stream, event_ns, closing=data.e in _CLOSING or frame.stream in _CLOSING)
+
+
+class _SnapshotHead(msgspec.Struct):
+    last_update_id: int = msgspec.field(name="lastUpdateId")
+    bids: LevelTexts
+    asks: LevelTexts
+
+
+_SNAPSHOT = msgspec.json.Decoder(_SnapshotHead)
+
+
+def read_snapshot(payload: bytes) -> Snapshot:
+    """The answer to `depth`."""
+    try:
+        found = _SNAPSHOT.decode(payload)
+    except MALFORMED as error:
+        raise ParseError(f"expected a book snapshot: {error}; found {payload[:120]!r}") from None
+    return Snapshot(found.last_update_id, found.bids, found.asks)
+
+
+def socket_url(path: str, streams: list[str]) -> str:
+    """Streams are subscribed in the URL: no control message is sent, so their limits cannot be met."""
+    return f"{path}?streams={'/'.join(streams)}"
+
+
+def _streams(symbol: str) -> list[Stream]:
+    name = symbol.lower()
+    return [
+        Stream(f"{name}@depth@100ms", symbol, "/stream", book=True, silence_s=BOOK_SILENCE_S),
+        Stream(f"{name}@aggTrade", symbol, "/stream", book=False, silence_s=TRADE_SILENCE_S),
+    ]
+
+
+def _instruments_request(symbols: list[str]) -> Request:
+    # The whole of it is over 10 MB. Asking for a symbol that does not exist is an error, code -1121.
+    wanted = url.quote(msgspec.json.encode(symbols).decode(), safe="")
+    return Request(f"/api/v3/exchangeInfo?symbols={wanted}", weight=20)
+
+
+# rest-api.md, order book: limit 1-100, 101-500, 501-1000, 1001-5000.
+_SNAPSHOT_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (5000, 250))
+
+
+def snapshot_request(path: str, weights: tuple[tuple[int, int], ...]) -> Callable[[str, int], Request]:
+    """The `snapshot` of a market; `weights` are (largest limit, its weight), ascending."""
+
+    def request(symbol: str, limit: int) -> Request:
+        weight = next(cost for most, cost in weights if limit <= most)
+        return Request(f"{path}?symbol={url.quote(symbol, safe='')}&limit={limit}", weight)
+
+    return request
+
+
+LIVE = Live(
+    ws_url=WS_URL,
+    rest_url=REST_URL,
+    symbols=SYMBOLS,
+    streams=_streams,
+    socket_url=socket_url,
+    streams_max=STREAMS_MAX,
+    connection_s=CONNECTION_S,
+    silence_s=SOCKET_SILENCE_S,
+    head=head,
+    instruments=_instruments_request,
+    snapshot=snapshot_request("/api/v3/depth", _SNAPSHOT_WEIGHTS),
+    read_snapshot=read_snapshot,
+    snapshot_limit=1000,
+    snapshot_limit_max=5000,
+    weight_per_minute=WEIGHT_PER_MINUTE,
+    weight_header=WEIGHT_HEADER,
+    connects_max=CONNECTS_MAX,
+    connects_span_s=CONNECTS_SPAN_S,
+)
+
 MARKETS = [
     Market(
         name="binance_spot",
@@ -486,5 +629,6 @@ MARKETS = [
         canonical=canonical,
         parse=parser(ROUTES, MESSAGES),
         instruments=instruments_by(lambda info: f"{info.base_asset}-{info.quote_asset}"),
+        live=LIVE,
     )
 ]

@@ -60,11 +60,13 @@ def open_page(document: Document, reader: Reader) -> None:
         document.add_root(model)
     document.template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     document.js_on_event("connection_lost", CustomJS(code="isotherm.away()"))
+    page = session.page
     for script in (
         CustomJS(code="isotherm.start()"),
-        session.page.recolour,
-        session.page.tell,
-        session.page.lists,
+        page.recolour,
+        page.tell,
+        page.lists,
+        page.place_labels,
     ):
         document.js_on_event("document_ready", script)
 

@@ -242,6 +242,11 @@ class DepthPage:
         self.zone.js_on_change("active", self.lists)
         for prop in ("start", "end"):
             self.y_range.js_on_change(prop, self.tell)
+        # Text has no screen coordinates: the labels of gaps follow the lower edge.
+        self.place_labels = CustomJS(
+            args={"glyph": self.gap_labels.glyph, "y": self.y_range}, code="glyph.y = {value: y.start}"
+        )
+        self.y_range.js_on_change("start", self.place_labels)
 
     def _wire_zone(self) -> None:
         formatters = [CustomJSTickFormatter(code=_TIME.format(zone=zone)) for zone in (0, 1)]

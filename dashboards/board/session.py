@@ -60,7 +60,7 @@ class Session:
         self._book = self._books[name]
         self._columns: list[Column] = []
         self._news: list[Column] = []
-        self._trades = self._new_trades = _no_trades()
+        self._trades = _no_trades()
         self._last = float("nan")
         self._fresh = (0, 0)
         self._gaps_1h = 0
@@ -142,7 +142,9 @@ class Session:
     def _frame_prices(self) -> None:
         """Prices in view: the path with some room, at least 200 bins."""
         inside = [c for c in self._columns if c.time_s * 1000 >= self.page.x_range.start]
-        low, high = min(c.best_bid for c in inside), max(c.best_ask for c in inside)
+        traded = self._trades.price[self._trades.time_ms >= self.page.x_range.start]
+        low = min([*traded, *(column.best_bid for column in inside)])
+        high = max([*traded, *(column.best_ask for column in inside)])
         half = max((high - low) * 0.65, 100 * self._grid.bin_step)
         middle = (low + high) / 2
         self.page.y_range.update(start=middle - half, end=middle + half)
@@ -186,7 +188,6 @@ class Session:
         self.page.live.data = _images([self._placed(self._live_image, self._live_start)])
         self.page.path.data = _path(self._columns, self._step_s)
         self._show_holes()
-        self._new_trades = _no_trades()
         self._threshold = _threshold(self._trades.size)
         self._show_dots()
         self._show_now()
@@ -305,8 +306,7 @@ class Session:
         """Read the sums from `from_s` on; those before stay."""
         new = self._reader.trades(self._book, self._step_s, from_s, self._until_s)
         kept = self._trades.time_ms < from_s * 1000
-        self._new_trades = _joined(self._trades, kept, new)
-        self._trades = self._new_trades
+        self._trades = _joined(self._trades, kept, new)
         self._last = self._reader.last_trade(self._book) or self._columns[-1].best_bid
 
     def _show_dots(self) -> None:

@@ -1,0 +1,130 @@
+"""The live connector process: sessions of several markets on one event loop, one outbox, one health report."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+from prometheus_client import start_http_server
+
+from connectors.endpoint import Endpoint
+from connectors.log import Log, Retention
+from connectors.outbox import Outbox
+from connectors.reconnect import Random
+from connectors.rest import TIMEOUT_S
+from connectors.session import Session, Timing
+from connectors.telemetry import HEALTH, Telemetry, registry
+from connectors.venue import Market
+
+HEALTH_EVERY_S = 1.0
+HEALTH_AGE_S_MAX = 86_400
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One market to follow; without symbols those of the market."""
+
+    market: Market
+    endpoint: Endpoint
+    symbols: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """What the process is to do. Topics that are missing get `partitions` and `retention`."""
+
+    feeds: Sequence[Feed]
+    log: Log
+    random: Random
+    partitions: int = 4
+    retention: Retention = Retention()
+    metrics_port: int | None = None
+    timing: Timing = field(default_factory=Timing)
+
+
+async def run(connector: Connector, stop: asyncio.Event) -> Telemetry:
+    """Connect and publish until `stop`; then sockets are closed and the log is flushed.
+
+    Raises:
+        LogError: a topic cannot be made, or the log was given up.
+        OSError: the metrics port is taken.
+    """
+    log, telemetry = connector.log, Telemetry()
+    for feed in connector.feeds:
+        log.create(feed.market.topic, connector.partitions, connector.retention)
+    log.create(HEALTH, 1, Retention(age_s_max=HEALTH_AGE_S_MAX))
+    with _metrics(connector.metrics_port, telemetry):
+        outbox = Outbox(log, connector.random)
+        try:
+            await _run(connector, outbox, telemetry, log.topics(), stop)
+        finally:
+            await outbox.close()
+    return telemetry
+
+
+@contextmanager
+def _metrics(port: int | None, telemetry: Telemetry) -> Iterator[None]:
+    """Serve them while the block runs."""
+    if port is None:
+        yield
+        return
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry(telemetry, time.time_ns))
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+async def _run(
+    connector: Connector,
+    outbox: Outbox,
+    telemetry: Telemetry,
+    partitions: Mapping[str, int],
+    stop: asyncio.Event,
+) -> None:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_report(outbox, telemetry))]
+        for feed in connector.feeds:
+            session = Session(
+                feed.market, feed.endpoint, feed.symbols or feed.market.live.symbols, http, outbox, telemetry,
+                partitions[feed.market.topic], connector.timing,
+            )  # fmt: skip
+            running.append(tasks.create_task(session.run()))
+        await stop.wait()
+        _log.info("stopping")
+        for task in running:
+            task.cancel()
+
+
+async def _report(outbox: Outbox, telemetry: Telemetry) -> None:
+    told_s = time.monotonic()
+    while True:
+        await asyncio.sleep(HEALTH_EVERY_S)
+        now_s = time.monotonic()
+        outbox.put(telemetry.records(time.time_ns(), now_s - told_s))
+        told_s = now_s
+
+
+def run_until_signalled(connector: Connector) -> None:
+    """`run` until SIGTERM or SIGINT.
+
+    Raises:
+        LogError, OSError: as `run`.
+    """
+    asyncio.run(_signalled(connector))
+
+
+async def _signalled(connector: Connector) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(connector, stop)

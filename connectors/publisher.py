@@ -1,0 +1,373 @@
+"""What the connector of one market publishes: frames as they came, control lines, and when a snapshot is due.
+
+Pure: connections, answers and the time are told to it; records, wishes and alarms are taken from it. Times named
+`*_s` are seconds of a clock that only goes forward, `recv_ns` is ns UTC.
+
+A book is void, and a `!reset` says so, when the connector begins, when the last connection of its lane is lost,
+when its stream falls silent, and when a frame of it was too large to pass on. A break in the venue's own ids is
+in the log for everybody to see and needs no `!reset`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from connectors.lane import Channel, Frame, Lane
+from connectors.live_book import LiveBook, Outcome
+from connectors.outbox import Outgoing
+from connectors.record import (
+    BOOK,
+    CLOCK,
+    INSTRUMENT,
+    LINE_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    RESET,
+    Chunker,
+    encode_control,
+    encode_line,
+)
+from connectors.telemetry import Feed, State, Telemetry
+from connectors.venue import Head, Instrument, Market, ParseError, Request
+from connectors.watch import Watch
+
+BOOK_EVERY_S = 600.0
+FIRST_UPDATE_WAIT_S = 3.0  # a book without any update by then is begun from a snapshot alone
+WIDEN_EVERY_S = 60.0  # of one book, at most
+WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
+# Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
+# which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
+CUT_EVENT_NS = 200_000_000
+
+_CLOCK_KEY = b"!clock"
+_NO_HEAD = Head()
+
+
+class Alarm(NamedTuple):
+    """A lane whose connection is to be replaced; `dead`: at once, it says nothing at all."""
+
+    lane: Lane
+    reason: str
+    dead: bool
+
+
+class _Followed:
+    """One symbol."""
+
+    __slots__ = ("book", "channels", "feed", "instrument", "key", "lane", "next_book_s", "next_widen_s",
+                 "problem", "seeded", "since_s", "symbol", "to_widen")  # fmt: skip
+
+    def __init__(self, symbol: str, lane: Lane, book: LiveBook, feed: Feed, now_s: float) -> None:
+        self.symbol, self.key = symbol, symbol.encode()
+        self.lane = lane  # the one that carries its book
+        self.channels: list[Channel] = []
+        self.book = book
+        self.feed = feed
+        self.instrument: Instrument | None = None
+        self.next_book_s = self.next_widen_s = now_s
+        self.since_s = now_s  # waiting for updates
+        self.seeded = 0  # times
+        self.to_widen = False  # a first snapshot is shallow: a fuller one is wanted
+        self.problem = ""
+
+
+class Publisher:
+    """Everything about one market but its sockets. `partitions` are those of its topic."""
+
+    def __init__(
+        self,
+        market: Market,
+        lanes: Sequence[Lane],
+        telemetry: Telemetry,
+        partitions: int,
+        now_s: float,
+        book_every_s: float = BOOK_EVERY_S,
+        silence_factor: float = 1.0,
+    ) -> None:
+        self._market = market
+        self._live = market.live
+        self._topic = market.topic
+        self._lanes = lanes
+        self._partitions = partitions
+        self._book_every_s = book_every_s
+        self._chunker = Chunker()
+        self._out: list[Outgoing] = []
+        self._clock_ns = 0
+        self._cut_until_ns = 0  # event time of a book message at which open records are finished
+        self._followed: dict[str, _Followed] = {}
+        self._watch = Watch(lanes, market.live.silence_s, now_s, silence_factor)
+        self._follow(telemetry, now_s)
+
+    def _follow(self, telemetry: Telemetry, now_s: float) -> None:
+        for lane in self._lanes:
+            for channel in lane.channels.values():
+                symbol = channel.stream.symbol
+                if channel.stream.book:
+                    feed = telemetry.feed(self._market.name, symbol)
+                    book = LiveBook(self._market.wire.rule)
+                    self._followed[symbol] = _Followed(symbol, lane, book, feed, now_s)
+        for lane in self._lanes:
+            for channel in lane.channels.values():
+                self._followed[channel.stream.symbol].channels.append(channel)
+        # The books in turn, not all at once.
+        for at, followed in enumerate(self._followed.values(), start=1):
+            followed.next_book_s = now_s + self._book_every_s * at / len(self._followed)
+
+    # Taken from it.
+
+    def take(self, *, cut: bool = False) -> list[Outgoing]:
+        """The records that are finished; with `cut`, all that has been published."""
+        if cut:
+            self._gather(self._chunker.cut())
+        out, self._out = self._out, []
+        return out
+
+    def needs_snapshot(self, symbol: str, now_s: float) -> bool:
+        """Whether the symbol's book waits for one."""
+        followed = self._followed[symbol]
+        if followed.lane.publisher is None or followed.book.live:
+            return False
+        return followed.book.waits or now_s - followed.since_s >= FIRST_UPDATE_WAIT_S
+
+    def snapshots_due(self, now_s: float) -> list[str]:
+        """Symbols whose books wait for a snapshot."""
+        return [symbol for symbol in self._followed if self.needs_snapshot(symbol, now_s)]
+
+    def widening_due(self, now_s: float) -> str | None:
+        """A symbol whose book shows too little of the prices around it; its updates are kept for `on_fuller`."""
+        for symbol, followed in self._followed.items():
+            if now_s < followed.next_widen_s or not followed.book.live:
+                continue
+            followed.next_widen_s = now_s + WIDEN_EVERY_S
+            is_shallow = followed.to_widen and not followed.book.reaches(WIDE_SHARE)
+            followed.to_widen = False
+            if is_shallow or followed.book.is_narrow(WIDE_SHARE):
+                followed.book.widen()
+                return symbol
+        return None
+
+    # Told to it.
+
+    def begin(self, recv_ns: int) -> None:
+        """The connector begins: what an earlier one left is void."""
+        for followed in self._followed.values():
+            self._reset(followed, recv_ns, "connector started")
+
+    def on_instruments(self, recv_ns: int, instruments: Iterable[Instrument]) -> None:
+        """What the venue says of its instruments; those followed are published when new or changed."""
+        for instrument in instruments:
+            followed = self._followed.get(instrument.symbol)
+            if followed is not None and instrument != followed.instrument:
+                followed.instrument = instrument
+                line = encode_line(recv_ns, INSTRUMENT, msgspec.json.encode(instrument))
+                self._add(followed.key, recv_ns, line)
+
+    def opened(self, lane: Lane, origin: bytes, now_s: float) -> None:
+        """A connection of the lane is open."""
+        lane.opened(origin)
+        for followed in self._on(lane):
+            followed.problem = ""
+            if lane.publisher == origin:
+                followed.since_s = now_s
+
+    def on_frame(self, lane: Lane, origin: bytes, recv_ns: int, payload: bytes) -> bool:
+        """A frame; True if it says that the connection will be closed soon."""
+        try:
+            head = self._live.head(payload)
+        except ParseError:
+            head = _NO_HEAD
+        for frame in lane.admit(Frame(recv_ns, origin, payload, head)):
+            self._publish(lane, frame)
+        return head.closing
+
+    def hand_over(self, lane: Lane) -> None:
+        """The lane's newer connection publishes alone from here on."""
+        for frame in lane.hand_over():
+            self._publish(lane, frame)
+
+    def lost(self, lane: Lane, origin: bytes, recv_ns: int, reason: str) -> None:
+        """A connection has ended. If none is left the lane's books are void."""
+        had = lane.publisher is not None
+        for frame in lane.lost(origin):
+            self._publish(lane, frame)
+        if lane.publisher is None and had:
+            for followed in self._on(lane):
+                followed.feed.reconnects += 1
+                followed.problem = reason
+                if followed.lane is lane:
+                    self._reset(followed, recv_ns, reason)
+
+    def unreachable(self, lane: Lane, reason: str) -> None:
+        """No connection could be opened."""
+        for followed in self._on(lane):
+            followed.problem = reason
+
+    def on_snapshot(self, symbol: str, request: Request, recv_ns: int, body: bytes, now_s: float) -> str:
+        """The answer to a request for the book: published, and the book begun from it. "" or what was wrong."""
+        if not self.needs_snapshot(symbol, now_s):
+            return ""
+        followed = self._followed[symbol]
+        if len(body) > LINE_BYTES_MAX:
+            return f"expected a snapshot of at most {LINE_BYTES_MAX} bytes, found {len(body)}"
+        self._add(followed.key, recv_ns, encode_line(recv_ns, request.origin, body))
+        try:
+            snapshot = self._live.read_snapshot(body)
+        except ParseError as error:
+            return str(error)
+        outcome = followed.book.on_snapshot(snapshot, self._live.snapshot_limit)
+        if outcome != Outcome.APPLIED:
+            return (
+                "the snapshot is older than the updates kept"
+                if outcome == Outcome.REFUSED
+                else str(outcome.name)
+            )
+        followed.feed.resyncs += followed.seeded > 0
+        followed.seeded += 1
+        followed.to_widen = self._live.snapshot_limit < self._live.snapshot_limit_max
+        followed.next_widen_s = min(followed.next_widen_s, now_s)
+        followed.problem = ""
+        return ""
+
+    def on_fuller(self, symbol: str, recv_ns: int, body: bytes) -> str:
+        """The answer to a request for more of a live book. "" or what was wrong; then no more is awaited."""
+        followed = self._followed[symbol]
+        try:
+            outcome = followed.book.on_fuller(self._live.read_snapshot(body), self._live.snapshot_limit_max)
+        except ParseError as error:
+            followed.book.stop_widening()
+            return str(error)
+        if outcome == Outcome.APPLIED:
+            self._merge(followed, recv_ns)
+            return ""
+        followed.book.stop_widening()
+        return f"fuller snapshot {outcome.name.lower()}"
+
+    def stop_widening(self, symbol: str) -> None:
+        """No fuller snapshot will come."""
+        self._followed[symbol].book.stop_widening()
+
+    def problem(self, symbol: str, reason: str) -> None:
+        """Why the symbol's book is not live."""
+        self._followed[symbol].problem = reason
+
+    def on_second(self, now_s: float, recv_ns: int) -> list[Alarm]:
+        """Once a second: clocks, whole books in their turn, states; returns what has gone silent."""
+        alarms = self._listen(now_s, recv_ns)
+        self._clocks(recv_ns)
+        for followed in self._followed.values():
+            if now_s >= followed.next_book_s:
+                followed.next_book_s = now_s + self._book_every_s
+                if followed.book.live:
+                    self._whole_book(followed, recv_ns)
+            followed.feed.become(*self._state(followed))
+        return alarms
+
+    # Frames.
+
+    def _publish(self, lane: Lane, frame: Frame) -> None:
+        recv_ns, origin, payload, head = frame
+        channel = lane.channels.get(head.stream)
+        if channel is None:
+            self._publish_stray(lane, frame)
+            return
+        followed = self._followed[channel.stream.symbol]
+        followed.feed.received(recv_ns, len(payload), head.event_ns)
+        if len(payload) > LINE_BYTES_MAX:
+            self._too_large(lane, followed.key, frame)
+            return
+        if channel.stream.book and self._cut_until_ns < head.event_ns <= lane.event_ns:
+            self._gather(self._chunker.cut())
+            self._cut_until_ns = head.event_ns + CUT_EVENT_NS
+        self._add(followed.key, recv_ns, encode_line(recv_ns, origin, payload))
+        if channel.stream.book:
+            self._on_update(followed, recv_ns, head)
+
+    def _publish_stray(self, lane: Lane, frame: Frame) -> None:
+        """A frame of no stream that was asked for: an acknowledgement, a notice, or malformed."""
+        key = self._market.key_of(frame.payload) or self._market.name.encode()
+        for followed in self._on(lane):
+            followed.feed.unreadable += frame.head is _NO_HEAD
+        if len(frame.payload) > LINE_BYTES_MAX:
+            self._too_large(lane, key, frame)
+        else:
+            self._add(key, frame.recv_ns, encode_line(*frame[:3]))
+
+    def _too_large(self, lane: Lane, key: bytes, frame: Frame) -> None:
+        """No line can hold it: its beginning goes to the dead letters, and what it told is missing."""
+        line = encode_line(frame.recv_ns, frame.origin, frame.payload[:RECORD_BYTES_MAX])
+        self._add(key, frame.recv_ns, line)
+        for followed in self._on(lane):
+            if followed.lane is lane and key in (followed.key, self._market.name.encode()):
+                self._reset(followed, frame.recv_ns, f"frame of {len(frame.payload)} bytes")
+
+    def _on_update(self, followed: _Followed, recv_ns: int, head: Head) -> None:
+        outcome = followed.book.on_update(head)
+        if outcome == Outcome.GAP:
+            followed.feed.gaps += 1
+        elif outcome == Outcome.UNREADABLE:
+            followed.feed.unreadable += 1
+        self._merge(followed, recv_ns)
+
+    def _merge(self, followed: _Followed, recv_ns: int) -> None:
+        if followed.book.merge():
+            self._whole_book(followed, recv_ns)
+
+    # Control lines.
+
+    def _whole_book(self, followed: _Followed, recv_ns: int) -> None:
+        self._add(followed.key, recv_ns, encode_control(recv_ns, BOOK, **followed.book.fields()))
+
+    def _reset(self, followed: _Followed, recv_ns: int, reason: str) -> None:
+        self._add(followed.key, recv_ns, encode_control(recv_ns, RESET, reason=reason))
+        followed.book.clear()
+        followed.lane.forget(followed.symbol)
+
+    def _clocks(self, recv_ns: int) -> None:
+        """The time that every socket with books has reached, to every partition, after all that came before."""
+        if any(lane.publisher is None for lane in self._lanes):
+            return
+        time_ns = min((lane.event_ns for lane in self._lanes if lane.has_books), default=0)
+        if time_ns <= self._clock_ns:
+            return
+        self._clock_ns = time_ns
+        self._gather(self._chunker.cut())
+        line = encode_control(recv_ns, CLOCK, time_ns=time_ns)
+        self._out += [
+            Outgoing(self._topic, _CLOCK_KEY, line, recv_ns, partition)
+            for partition in range(self._partitions)
+        ]
+
+    def _listen(self, now_s: float, recv_ns: int) -> list[Alarm]:
+        """Lanes whose connection is to be replaced; books that fell silent are void."""
+        alarms = []
+        for lane, channel in self._watch.silent(self._lanes, now_s):
+            if channel is None:
+                alarms.append(Alarm(lane, "no frame for too long", dead=True))
+            elif channel.stream.book:
+                reason = self._watch.reason(channel)
+                self._reset(self._followed[channel.stream.symbol], recv_ns, reason)
+                alarms.append(Alarm(lane, reason, dead=False))
+        return alarms
+
+    # States.
+
+    def _state(self, followed: _Followed) -> tuple[State, str]:
+        lane = followed.lane
+        if lane.publisher is None:
+            return (State.DOWN, followed.problem) if followed.problem else (State.CONNECTING, "")
+        quiet = [
+            self._watch.reason(channel) for channel in followed.channels if self._watch.is_silent(channel)
+        ]
+        if quiet:
+            return State.STALE, "; ".join(quiet)
+        return (State.LIVE, "") if followed.book.live else (State.SYNCING, followed.problem)
+
+    def _on(self, lane: Lane) -> list[_Followed]:
+        return [self._followed[symbol] for symbol in sorted(lane.symbols)]
+
+    def _add(self, key: bytes, recv_ns: int, line: bytes) -> None:
+        self._gather(self._chunker.add(key, recv_ns, line))
+
+    def _gather(self, finished: Iterable[tuple[bytes, bytes, int]]) -> None:
+        for key, body, recv_ns in finished:
+            self._out.append(Outgoing(self._topic, key, body, recv_ns))

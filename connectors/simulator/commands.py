@@ -1,0 +1,92 @@
+"""The command of this package: `simulate`. `isotherm` hangs it into its own."""
+
+import asyncio
+import signal
+from contextlib import suppress
+from dataclasses import replace
+
+import click
+
+from connectors.commands import Failure, Span
+from connectors.simulator import faults
+from connectors.simulator.server import HOST, Simulator
+from connectors.simulator.service import Options
+from connectors.simulator.symbols import SYMBOLS
+
+MARKETS = ("BINANCE_SPOT", "BINANCE_FUTURES")
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.", show_default=True
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=7, show_default=True, help="Of the market and its faults."
+)
+@click.option(
+    "--symbols", default="", help="Comma-separated, such as BTCUSDT,ETHUSDT.  [default: all twelve]"
+)
+@click.option(
+    "--fault", "chances", multiple=True, metavar="KIND=P", help=f"By chance: {', '.join(faults.CHANCES)}."
+)
+@click.option(
+    "--past", "past_s", type=Span(), default="15m", show_default=True, help="Played before the present."
+)
+def simulate(port: int, seed: int, symbols: str, chances: tuple[str, ...], past_s: float) -> None:
+    """Serve invented markets that speak like Binance spot and futures, on this machine alone.
+
+    Nothing it sends is real. The lines it prints, set in the environment, send `isotherm connect` there.
+
+    \b
+    isotherm simulate --seed 7
+    isotherm simulate --symbols BTCUSDT --past 5m --fault gap=0.001 --fault disconnect=0.01
+    """
+    options = Options(
+        seed=seed,
+        symbols=_symbols(symbols),
+        past_s=int(past_s),
+        port=port,
+        faults=_chances(seed, chances),
+    )
+    try:
+        asyncio.run(_serve(options))
+    except OSError as error:
+        raise Failure(f"expected to serve on {HOST}:{port}, found: {error}; choose another --port") from None
+
+
+async def _serve(options: Options) -> None:
+    async with Simulator(options) as simulator:
+        click.echo(
+            f"# simulated markets: {', '.join(options.symbols)}; faults and counters: {simulator.rest_url}"
+        )
+        for market in MARKETS:
+            click.echo(f"export ISOTHERM_{market}_WS={simulator.ws_url}")
+            click.echo(f"export ISOTHERM_{market}_REST={simulator.rest_url}")
+        serving = asyncio.ensure_future(simulator.failed())
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(stop, serving.cancel)
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+def _symbols(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(x.strip().upper() for x in text.split(",") if x.strip())) or tuple(SYMBOLS)
+    if unknown := [x for x in names if x not in SYMBOLS]:
+        raise Failure(f"expected symbols among {', '.join(SYMBOLS)}, found {', '.join(unknown)}")
+    return names
+
+
+def _chances(seed: int, texts: tuple[str, ...]) -> faults.Options:
+    options = faults.Options(seed=seed)
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            if name not in faults.CHANCES:
+                raise ValueError(f"unknown kind {name!r}")
+            options = replace(options, **{name: float(number)})  # type: ignore[arg-type]
+        except ValueError as error:
+            raise Failure(
+                f"expected --fault KIND=P with P in [0, 1] and KIND one of {', '.join(faults.CHANCES)}, "
+                f"found {text!r}: {error}"
+            ) from None
+    return options

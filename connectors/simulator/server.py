@@ -1,0 +1,125 @@
+"""The simulated venues on the loopback: Binance spot and futures on one port, and what steers them.
+
+`POST /_simulator/fault` takes a `faults.Command` as JSON; `pause`, `resume` and `advance?ms=` (while paused) move the
+time; `GET /_simulator/truth?market=&symbol=` is the true book after the last frame sent, `/_simulator/counters` what
+was served, refused and broken.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from connectors.simulator import faults as f
+from connectors.simulator.clock import VenueClock
+from connectors.simulator.service import MESSAGE_BYTES_MAX, Options, VenueService
+from connectors.simulator.symbols import Kind
+
+HOST = "127.0.0.1"
+KINDS: tuple[Kind, ...] = ("spot", "futures")
+
+
+class Simulator:
+    """Both venues. `async with Simulator(options) as simulator:` serves until it is left; see `ws_url`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.clock = VenueClock(options.past_s, options.manual)
+        self.faults = f.Faults(options.faults)
+        services = (VenueService(kind, options, self.clock, self.faults) for kind in KINDS)
+        self.venues = {service.name: service for service in services}
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = options.port
+
+    @property
+    def ws_url(self) -> str:
+        """Base of the WebSocket URLs of both markets."""
+        return f"ws://{HOST}:{self.port}"
+
+    @property
+    def rest_url(self) -> str:
+        """Base of the REST URLs of both markets."""
+        return f"http://{HOST}:{self.port}"
+
+    async def __aenter__(self) -> "Simulator":
+        """Serve. Raises OSError if the port is in use."""
+        app = web.Application(client_max_size=MESSAGE_BYTES_MAX)
+        for venue in self.venues.values():
+            venue.add_routes(app)
+        app.router.add_post("/_simulator/{act}", self._on_act)
+        app.router.add_get("/_simulator/{what}", self._on_ask)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, self._options.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+        self._tasks = [asyncio.create_task(venue.play()) for venue in self.venues.values()]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for venue in self.venues.values():
+            venue.disconnect()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def failed(self) -> None:
+        """Returns only by raising what ended the play of a market."""
+        await asyncio.gather(*self._tasks)
+
+    # ---- commands
+
+    async def advance(self, by_ms: int) -> None:
+        """Let time pass while it is paused; returns when everything up to there is on its way.
+
+        Raises:
+            ValueError: it is not paused.
+        """
+        self.clock.advance(by_ms)
+        for venue in self.venues.values():
+            await venue.caught_up()
+
+    def fault(self, command: f.Command) -> None:
+        """Carry out a command. Raises ValueError."""
+        self.faults.command(command, time.monotonic())
+        for name, venue in self.venues.items():
+            if command.market in (None, name):
+                venue.act(command)
+
+    def counters(self) -> dict[str, Any]:
+        """What has been served, refused and broken."""
+        return {"faults": dict(self.faults.counts)} | {
+            name: venue.counters() for name, venue in self.venues.items()
+        }
+
+    async def _on_act(self, request: web.Request) -> web.Response:
+        act = request.match_info["act"]
+        try:
+            if act == "fault":
+                self.fault(msgspec.json.decode(await request.read(), type=f.Command))
+            elif act == "pause":
+                self.clock.pause()
+            elif act == "resume":
+                self.clock.resume()
+            elif act == "advance":
+                await self.advance(int(request.query.get("ms", "0")))
+            else:
+                raise web.HTTPNotFound
+        except (ValueError, msgspec.MsgspecError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"now_ms": self.clock.now_ms()})
+
+    async def _on_ask(self, request: web.Request) -> web.Response:
+        what = request.match_info["what"]
+        if what == "counters":
+            return web.json_response(self.counters())
+        venue = self.venues.get(request.query.get("market", ""))
+        symbol = request.query.get("symbol", "")
+        if what != "truth" or venue is None or symbol not in venue.binance.symbols:
+            return web.json_response({"error": "expected counters, or truth?market=&symbol="}, status=404)
+        return web.json_response(venue.truth(symbol))
