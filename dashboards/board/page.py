@@ -24,6 +24,7 @@ from bokeh.plotting import figure
 
 from dashboards.board import look
 from dashboards.board.columns import ROWS_OFFERED
+from dashboards.board.health import size_text
 from dashboards.board.intensity import RAMPS, Scale, ramp
 
 IMAGE = ("image", "x", "y", "dw", "dh")
@@ -104,7 +105,10 @@ class DepthPage:
         ticks = [scale.smallest * 10.0**power for power in range(6)]
         axis = self.histogram_figure.xaxis[0]
         axis.ticker = FixedTicker(ticks=[scale.position(size) for size in ticks])
-        axis.major_label_overrides = {scale.position(size): f"{size:g}" for size in ticks}
+        axis.major_label_overrides = {
+            scale.position(size): f"{size:g}" if size < 1000 else size_text(size).replace(".0", "")
+            for size in ticks
+        }
 
     def _controls(self) -> None:
         plain = {"stylesheets": [look.CONTROLS_CSS], "margin": 0}

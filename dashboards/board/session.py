@@ -56,7 +56,7 @@ class Session:
             raise LookupError("the store has no book")
         self._books = {f"{book.instrument} {book.venue}": book for book in books}
         wanted = arguments.get("i", "")
-        name = wanted if wanted in self._books else max(self._books, key=lambda n: self._books[n].newest_s)
+        name = wanted if wanted in self._books else max(self._books, key=self._interest)
         self._book = self._books[name]
         self._columns: list[Column] = []
         self._news: list[Column] = []
@@ -106,6 +106,10 @@ class Session:
             if arguments.get(key) in group.labels:
                 group.active = group.labels.index(arguments[key])
 
+    def _interest(self, name: str) -> tuple[int, bool]:
+        """What a page without a wish opens at: the newest data, of those as new Bitcoin."""
+        return self._books[name].newest_s // 60, name.startswith("BTC-")
+
     def _connect(self) -> None:
         page = self.page
         page.books.on_change("value", lambda _a, _o, name: self._change_book(name))
@@ -145,15 +149,15 @@ class Session:
         traded = self._trades.price[self._trades.time_ms >= self.page.x_range.start]
         low = min([*traded, *(column.best_bid for column in inside)])
         high = max([*traded, *(column.best_ask for column in inside)])
-        half = max((high - low) * 0.65, 100 * self._grid.bin_step)
+        # At 0.75 a newest price at either end stays where following leaves it alone.
+        half = max((high - low) * 0.75, 100 * self._grid.bin_step)
         middle = (low + high) / 2
         self.page.y_range.update(start=middle - half, end=middle + half)
         self.page.show_bid_and_ask(self._spread_px() >= 2)
 
     def _spread_px(self) -> float:
-        newest = self._columns[-1]
-        prices = self.page.y_range.end - self.page.y_range.start
-        return float((newest.best_ask - newest.best_bid) / prices * HEAT_PX)
+        usual = np.median([column.best_ask - column.best_bid for column in self._columns[-COLUMNS_IN_VIEW:]])
+        return float(usual / (self.page.y_range.end - self.page.y_range.start) * HEAT_PX)
 
     def _load(self, from_s: int, until_s: int, step_s: int) -> None:
         """Replace all that is drawn by the columns in [from_s, until_s)."""
@@ -314,8 +318,10 @@ class Session:
         shown = sums.size >= self._threshold
         size = sums.size[shown]
         largest = set(np.argsort(-size)[:DOTS_NAMED].tolist())
-        # 30 px stand for the size that 1 % of the dots exceed.
+        # 30 px for the size that 1 % of the dots exceed, but no more than 6 px for the smallest.
         scale = 30 / np.sqrt(np.percentile(size, 99)) if size.size else 1.0
+        if self._threshold:
+            scale = min(scale, 6 / np.sqrt(self._threshold))
         data = {
             "x": sums.time_ms[shown],
             "y": sums.price[shown],
