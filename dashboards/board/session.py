@@ -144,14 +144,17 @@ class Session:
         self._frame_prices()
 
     def _frame_prices(self) -> None:
-        """Prices in view: the path with some room, at least 200 bins."""
+        """Prices in view: the path with some room, at least 200 bins, at most what the newest book reaches."""
         inside = [c for c in self._columns if c.time_s * 1000 >= self.page.x_range.start]
         traded = self._trades.price[self._trades.time_ms >= self.page.x_range.start]
         low = min([*traded, *(column.best_bid for column in inside)])
         high = max([*traded, *(column.best_ask for column in inside)])
         # At 0.75 a newest price at either end stays where following leaves it alone.
         half = max((high - low) * 0.75, 100 * self._grid.bin_step)
-        middle = (low + high) / 2
+        middle, newest = (low + high) / 2, self._columns[-1]
+        reach = len(newest.bid) * newest.bin_step / 2
+        if half > reach:  # beyond it nothing of the newest book is known
+            half, middle = reach, newest.best_bid
         self.page.y_range.update(start=middle - half, end=middle + half)
         self.page.show_bid_and_ask(self._spread_px() >= 2)
 
