@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-all check bench demo lock clean
+.PHONY: help setup test test-slow test-all check bench demo screenshot lock clean
 
 help:            ## what there is to run
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -49,6 +49,9 @@ ifdef RECORDING
 else
 	$(BIN)/isotherm demo --data-dir $(DATA) $(if $(FOR),--for $(FOR))
 endif
+
+screenshot: setup ## README's picture, made anew from the demo
+	$(BIN)/python -m tests.browser.screenshot
 
 lock:            ## the locks, anew from pyproject.toml (universal, hashed, no download addresses)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group build pyproject.toml -o requirements.txt

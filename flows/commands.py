@@ -131,14 +131,24 @@ symbols_option = click.option(
 )
 
 
+board_port_option = click.option(
+    "--board-port",
+    default=5006,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Of the board on 127.0.0.1.",
+)
+
+
 @click.command()
 @symbols_option
+@board_port_option
 @span_option
 @data_dir_option
-def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
+def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Path) -> None:
     """Run the pipeline on live public feeds (Binance spot and USDT-M futures), no key needed, until Ctrl-C.
 
-    Starts the store, the connector and the flows as processes and restarts one that dies; logs are in
+    Starts the store, the connector, the flows and the board as processes and restarts one that dies; logs are in
     DATA_DIR/logs. Ends with one line of JSON.
 
     \b
@@ -146,7 +156,7 @@ def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
       isotherm up --data-dir data
       isotherm up --data-dir data --symbols BTCUSDT --for 10m
     """
-    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=False, seed=0, past="0s"))
+    _supervise(data_dir, board_port, span_s, pipeline.parts(data_dir, symbols, board_port, simulated=False))
 
 
 @click.command()
@@ -155,9 +165,12 @@ def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
 @click.option(
     "--past", default="15m", show_default=True, help="Of the market, played at full speed before the present."
 )
+@board_port_option
 @span_option
 @data_dir_option
-def demo(symbols: str | None, seed: int, past: str, span_s: float | None, data_dir: Path) -> None:
+def demo(
+    symbols: str | None, seed: int, past: str, board_port: int, span_s: float | None, data_dir: Path
+) -> None:
     """Run the pipeline on a simulated market, without network. Nothing it shows is real.
 
     \b
@@ -165,14 +178,17 @@ def demo(symbols: str | None, seed: int, past: str, span_s: float | None, data_d
       isotherm demo --data-dir data/demo
       isotherm demo --data-dir data/demo --for 60s --past 5m
     """
-    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=True, seed=seed, past=past))
+    found = pipeline.parts(data_dir, symbols, board_port, simulated=True, seed=seed, past=past)
+    _supervise(data_dir, board_port, span_s, found)
 
 
-def _supervise(data_dir: Path, span_s: float | None, parts: list[Part]) -> None:
+def _supervise(data_dir: Path, board_port: int, span_s: float | None, parts: list[Part]) -> None:
+    if pipeline.listens("127.0.0.1", board_port):
+        raise Failure(f"port {board_port} is in use: choose another one for the board with --board-port")
     with _one_line_errors():
         data_dir.mkdir(parents=True, exist_ok=True)
         click.echo(
-            f"data, logs and passwords in {data_dir}; ask with isotherm sql --data-dir {data_dir} ...",
+            f"board: http://127.0.0.1:{board_port}/ in a moment; data, logs and passwords: {data_dir}",
             err=True,
         )
         summary = pipeline.run(parts, data_dir, span_s, lambda text: click.echo(text, err=True))

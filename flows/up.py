@@ -28,7 +28,9 @@ _TABLES = (
 )
 
 
-def parts(data_dir: Path, symbols: str | None, *, simulated: bool, seed: int, past: str) -> list[Part]:
+def parts(
+    data_dir: Path, symbols: str | None, board_port: int, *, simulated: bool, seed: int = 0, past: str = "0s"
+) -> list[Part]:
     """The processes, in the order to start them."""
     at = ("--data-dir", str(data_dir))
     symbols = symbols or (",".join(SYMBOLS) if simulated else None)
@@ -48,11 +50,16 @@ def parts(data_dir: Path, symbols: str | None, *, simulated: bool, seed: int, pa
             "connector",
             ("connect", *MARKETS, *at, *partitions, *chosen),
             environment,
-            lambda: _listens(environment),
+            lambda: _answers(environment),
         )
     )
     has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir))
-    return found + [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    # The board asks for tables: the first flow to run has brought the store to this version's.
+    return [
+        *found,
+        Part("board", ("board", *at, "--port", str(board_port)), ready=_Once(lambda: _has_tables(data_dir))),
+    ]
 
 
 def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> dict[str, Any]:
@@ -107,6 +114,10 @@ def _has_topics(data_dir: Path) -> bool:
         return {topic for topic, _ in raw_parts(log)} == {f"raw.{name}" for name in MARKETS}
 
 
+def _has_tables(data_dir: Path) -> bool:
+    return any((data_dir / "flow").glob("*/part-*.sqlite3"))
+
+
 def _has_store(data_dir: Path) -> bool:
     path = data_dir / "store.json"
     with contextlib.suppress(OSError, ValueError):
@@ -114,15 +125,20 @@ def _has_store(data_dir: Path) -> bool:
     return False
 
 
-def _listens(environment: dict[str, str]) -> bool:
+def _answers(environment: dict[str, str]) -> bool:
     """Whether the simulator answers, if there is one."""
     url = next(iter(environment.values()), None)
     if url is None:
         return True
     host, _, port = url.rpartition("//")[2].partition(":")
+    return listens(host, int(port))
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
-        return probe.connect_ex((host, int(port))) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _free_port() -> int:
