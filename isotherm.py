@@ -7,7 +7,7 @@ import structlog
 
 from connectors.commands import connect, record
 from connectors.simulator.commands import simulate
-from flows.commands import flow, replay
+from flows.commands import demo, flow, replay, up
 from sql.commands import migrate, sql, store
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (store, migrate, sql, simulate, connect, record, replay, flow):
+for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay):
     main.add_command(command)
 
 if __name__ == "__main__":

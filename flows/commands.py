@@ -8,22 +8,25 @@ from pathlib import Path
 
 import click
 
-from connectors.commands import Failure
+from connectors.commands import Failure, Span
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
 from flows import depth, tape
 from flows import replay as replays
+from flows import up as pipeline
 from flows.runtime.dataflow import raw_parts
 from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
 from flows.runtime.source import ShareError, share_of
+from flows.runtime.supervisor import Part, PartError
 from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
 FLOWS = {flow.name: flow for flow in (depth.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
-    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, RecordingError, ShareError, StoreError,
+    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, RecordingError, ShareError,
+    StoreError,
 )  # fmt: skip
 
 data_dir_option = click.option(
@@ -120,6 +123,60 @@ def flow(
         with _store(data_dir, clickhouse_url) as store:
             dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end)
             run(dataflow, recovery_of(data_dir / "flow", name, share), epoch_s)
+
+
+span_option = click.option("--for", "span_s", type=Span(), help="Stop by itself after so long: 30s, 5m.")
+symbols_option = click.option(
+    "--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.  [default: the venues' own]"
+)
+
+
+@click.command()
+@symbols_option
+@span_option
+@data_dir_option
+def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
+    """Run the pipeline on live public feeds (Binance spot and USDT-M futures), no key needed, until Ctrl-C.
+
+    Starts the store, the connector and the flows as processes and restarts one that dies; logs are in
+    DATA_DIR/logs. Ends with one line of JSON.
+
+    \b
+    Examples:
+      isotherm up --data-dir data
+      isotherm up --data-dir data --symbols BTCUSDT --for 10m
+    """
+    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=False, seed=0, past="0s"))
+
+
+@click.command()
+@symbols_option
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Of the simulated market.")
+@click.option(
+    "--past", default="15m", show_default=True, help="Of the market, played at full speed before the present."
+)
+@span_option
+@data_dir_option
+def demo(symbols: str | None, seed: int, past: str, span_s: float | None, data_dir: Path) -> None:
+    """Run the pipeline on a simulated market, without network. Nothing it shows is real.
+
+    \b
+    Examples:
+      isotherm demo --data-dir data/demo
+      isotherm demo --data-dir data/demo --for 60s --past 5m
+    """
+    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=True, seed=seed, past=past))
+
+
+def _supervise(data_dir: Path, span_s: float | None, parts: list[Part]) -> None:
+    with _one_line_errors():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        click.echo(
+            f"data, logs and passwords in {data_dir}; ask with isotherm sql --data-dir {data_dir} ...",
+            err=True,
+        )
+        summary = pipeline.run(parts, data_dir, span_s, lambda text: click.echo(text, err=True))
+    click.echo(json.dumps(summary))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from connectors.log import Log
+from connectors.log import DEAD_LETTER, FEATURES, Log, Retention
 from connectors.venue import Market, market, markets
 from flows.kernels.block import Block
 from flows.runtime.logic import Kernel, KernelLogic
@@ -22,6 +22,9 @@ from flows.runtime.source import LogSource
 from sql.client import Store
 
 Parts = list[tuple[str, int]]  # topic and partition
+
+# Derived topics are made again from raw ones: they are for flows that follow, not for keeping.
+DERIVED_RETENTION = Retention(age_s_max=7 * 86_400)
 
 
 def raw_parts(log: Log) -> Parts:
@@ -55,11 +58,13 @@ class RawFlow:
         follow: bool = True,
         running: dict[tuple[str, int], Running] | None = None,
     ) -> Dataflow:
-        """The dataflow over `parts` of `log` into `store`.
+        """The dataflow over `parts` of `log` into `store`; derived topics that are missing are made.
 
         Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition.
         """
         markets_by_topic = _market_by_topic()
+        for topic in (FEATURES, DEAD_LETTER):
+            log.create(topic, max(log.topics()[raw] for raw, _ in parts), DERIVED_RETENTION)
 
         def make(topic: str, partition: int, state: bytes | None) -> Kernel:
             kernel = self.kernel(markets_by_topic[topic], partition)

@@ -47,8 +47,7 @@ class Rows:
 
 
 def fill(log: FileLog, recordings: Path, partitions: int, symbols: int = 1) -> None:
-    for topic in (RAW, FEATURES, DEAD_LETTER):
-        log.create(topic, partitions)
+    log.create(RAW, partitions)
     writer, chunker = log.writer(), Chunker()
     items = read(recordings / "binance/cryptofeed_usdm_4sym_20210722.jsonl.zst", market("binance_futures"))
     for key, line in items:

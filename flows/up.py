@@ -1,0 +1,131 @@
+"""`isotherm up` and `isotherm demo`: the whole pipeline on one machine, as a few supervised processes.
+
+store (chDB), one connector process, a process a flow; `demo` adds the simulator and points the connector at it.
+"""
+
+import contextlib
+import json
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from connectors.log import open_log
+from connectors.simulator.symbols import SYMBOLS
+from flows.runtime.dataflow import raw_parts
+from flows.runtime.supervisor import Part, Say, Supervisor
+from sql.client import connect
+from sql.data_dir import live_url, password
+
+FLOWS = ("depth", "tape")
+MARKETS = ("binance_spot", "binance_futures")
+_TABLES = (
+    "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
+    " AND name != 'schema_migrations' ORDER BY name"
+)
+
+
+def parts(data_dir: Path, symbols: str | None, *, simulated: bool, seed: int, past: str) -> list[Part]:
+    """The processes, in the order to start them."""
+    at = ("--data-dir", str(data_dir))
+    symbols = symbols or (",".join(SYMBOLS) if simulated else None)
+    chosen = ("--symbols", symbols) if symbols else ()
+    found = [Part("store", ("store", *at, "--port", "0"))]
+    environment: dict[str, str] = {}
+    if simulated:
+        port = _free_port()
+        arguments = ("simulate", "--port", str(port), "--seed", str(seed), "--past", past, *chosen)
+        found.append(Part("simulator", arguments))
+        for name in MARKETS:
+            environment[f"ISOTHERM_{name.upper()}_WS"] = f"ws://127.0.0.1:{port}"
+            environment[f"ISOTHERM_{name.upper()}_REST"] = f"http://127.0.0.1:{port}"
+    partitions = ("--partitions", "1")  # a process reads them all: more would only be more files
+    found.append(
+        Part(
+            "connector",
+            ("connect", *MARKETS, *at, *partitions, *chosen),
+            environment,
+            lambda: _listens(environment),
+        )
+    )
+    has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir))
+    return found + [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+
+
+def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> dict[str, Any]:
+    """Keep the parts running until Ctrl-C, SIGTERM or the span is over; what the store then holds.
+
+    Raises:
+        PartError: a part keeps dying.
+    """
+    stopped: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        stopped.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    end_s = float("inf") if span_s is None else time.monotonic() + span_s
+    summary: dict[str, Any] = {}
+    # The store, first to start and last to end, is asked when nobody writes any more.
+    Supervisor(found, data_dir / "logs", say).run(
+        until=lambda: bool(stopped) or time.monotonic() >= end_s,
+        finish=lambda: summary.update(_summary(data_dir)),
+    )
+    return summary
+
+
+def _summary(data_dir: Path) -> dict[str, Any]:
+    url = live_url(data_dir)
+    if url is None:
+        return {}
+    asked = connect(url, "analyst", password(data_dir, "analyst"), retry_s=10)
+    with contextlib.closing(asked):
+        tables = [str(name) for (name,) in asked.query(_TABLES)]
+        rows = {table: int(asked.query(f"SELECT count() FROM market.{table}")[0][0]) for table in tables}  # noqa: S608
+        gaps = int(asked.query("SELECT count() FROM market.gaps WHERE kind = 'gap'")[0][0])
+    return {"rows": rows, "gaps": gaps, "dead_letters": rows["dead_letters"]}
+
+
+class _Once:
+    """A condition that, once met, is not asked again."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        self._condition = condition
+        self._met = False
+
+    def __call__(self) -> bool:
+        self._met = self._met or self._condition()
+        return self._met
+
+
+def _has_topics(data_dir: Path) -> bool:
+    with contextlib.closing(open_log(f"file:{data_dir / 'log'}")) as log:
+        return {topic for topic, _ in raw_parts(log)} == {f"raw.{name}" for name in MARKETS}
+
+
+def _has_store(data_dir: Path) -> bool:
+    path = data_dir / "store.json"
+    with contextlib.suppress(OSError, ValueError):
+        return bool(json.loads(path.read_text(encoding="utf-8"))["url"])
+    return False
+
+
+def _listens(environment: dict[str, str]) -> bool:
+    """Whether the simulator answers, if there is one."""
+    url = next(iter(environment.values()), None)
+    if url is None:
+        return True
+    host, _, port = url.rpartition("//")[2].partition(":")
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
