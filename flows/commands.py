@@ -12,10 +12,9 @@ from connectors.commands import Failure, Span
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
-from flows import depth, tape
+from flows import depth, health, tape
 from flows import replay as replays
 from flows import up as pipeline
-from flows.runtime.dataflow import raw_parts
 from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
 from flows.runtime.source import ShareError, share_of
 from flows.runtime.supervisor import Part, PartError
@@ -23,7 +22,7 @@ from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {flow.name: flow for flow in (depth.FLOW, tape.FLOW)}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, health.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, RecordingError, ShareError,
     StoreError,
@@ -104,7 +103,7 @@ def flow(
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    """Run the flow NAME over its share of the raw topics.
+    """Run the flow NAME over its share of its topics: depth and tape read the raw topics, health reads `health`.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
@@ -115,10 +114,10 @@ def flow(
       isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
     """
     with _one_line_errors(), _log(data_dir, log_url) as log:
-        parts = share_of(raw_parts(log), share)
+        parts = share_of(FLOWS[name].parts(log), share)
         if not parts:
             raise Failure(
-                f"share {share} of the log has no raw topic: start a connector or replay a recording first"
+                f"share {share} of the log has no topic of flow {name}: start a connector or replay a recording first"
             )
         with _store(data_dir, clickhouse_url) as store:
             dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end)

@@ -13,14 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from connectors.log import open_log
+from connectors.log import HEALTH, open_log
 from connectors.simulator.symbols import SYMBOLS
-from flows.runtime.dataflow import raw_parts
 from flows.runtime.supervisor import Part, Say, Supervisor
 from sql.client import connect
 from sql.data_dir import live_url, password
 
-FLOWS = ("depth", "tape")
+FLOWS = ("depth", "tape", "health")
 MARKETS = ("binance_spot", "binance_futures")
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
@@ -104,7 +103,7 @@ class _Once:
 
 def _has_topics(data_dir: Path) -> bool:
     with contextlib.closing(open_log(f"file:{data_dir / 'log'}")) as log:
-        return {topic for topic, _ in raw_parts(log)} == {f"raw.{name}" for name in MARKETS}
+        return log.topics().keys() >= {HEALTH, *(f"raw.{name}" for name in MARKETS)}
 
 
 def _has_store(data_dir: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What all flows over raw topics share: a kernel a partition between the log and where rows go.
+"""What all flows share: a kernel a partition between the log and where rows go.
 
     log -> kernels -> store: rows of every table
                    -> derived topics
@@ -6,8 +6,9 @@
 Recovery is Bytewax's own: at each epoch the source's offset and the kernel's dump go to the recovery store.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -27,10 +28,7 @@ Parts = list[tuple[str, int]]  # topic and partition
 DERIVED_RETENTION = Retention(age_s_max=7 * 86_400)
 
 
-def raw_parts(log: Log) -> Parts:
-    """The partitions of every raw topic of a known market, in a fixed order."""
-    known = _market_by_topic()
-    return [(topic, p) for topic, n in sorted(log.topics().items()) if topic in known for p in range(n)]
+RAW = "raw."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +40,18 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class RawFlow:
-    """A flow over raw topics: its name, its kernel, and what its rows become on derived topics."""
+class Flow:
+    """A flow: its name, the kernel of a partition of each of its topics, and its rows as derived messages."""
 
     name: str
-    kernel: Callable[[Market, int], Kernel]
+    kernels: Mapping[str, Callable[[int], Kernel]]
     messages: Callable[[Iterable[Block]], list[Message]]
+
+    def parts(self, log: Log) -> Parts:
+        """The partitions of those of its topics that the log has, in a fixed order."""
+        return [
+            (topic, p) for topic, n in sorted(log.topics().items()) if topic in self.kernels for p in range(n)
+        ]
 
     def dataflow(
         self,
@@ -62,12 +66,15 @@ class RawFlow:
 
         Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition.
         """
-        markets_by_topic = _market_by_topic()
+        # As many as raw topics have, whichever flow comes first.
+        partitions = max(
+            n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in self.kernels
+        )
         for topic in (FEATURES, DEAD_LETTER):
-            log.create(topic, max(log.topics()[raw] for raw, _ in parts), DERIVED_RETENTION)
+            log.create(topic, partitions, DERIVED_RETENTION)
 
         def make(topic: str, partition: int, state: bytes | None) -> Kernel:
-            kernel = self.kernel(markets_by_topic[topic], partition)
+            kernel = self.kernels[topic](partition)
             if state is not None:
                 kernel.load(state)
             if running is not None:
@@ -83,8 +90,9 @@ class RawFlow:
         return flow
 
 
-def _market_by_topic() -> dict[str, Market]:
-    return {market(name).topic: market(name) for name in markets()}
+def of_markets(kernel: Callable[[Market, int], Kernel]) -> dict[str, Callable[[int], Kernel]]:
+    """That kernel for the raw topic of every known market."""
+    return {found.topic: partial(kernel, found) for found in map(market, markets())}
 
 
 def _without_key(item: tuple[str, list[Block]]) -> list[Block]:
