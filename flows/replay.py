@@ -20,6 +20,7 @@ from flows.kernels import depth as depth_rows
 from flows.kernels import tape as tape_rows
 from flows.kernels.block import Block
 from flows.runtime.dataflow import Running
+from flows.runtime.progress import Progress
 from flows.runtime.run import recovery_of, run
 from flows.runtime.sink import TopicSink, insert
 from sql.client import Store
@@ -127,7 +128,7 @@ def _letter(fault: Fault) -> tuple[Any, ...]:
 def _set_aside(job: Replay, letters: list[tuple[Any, ...]]) -> None:
     if letters:
         block = Block.of("dead_letters", depth_rows.TABLE_COLUMNS["dead_letters"], letters)
-        insert(job.store, [block])
+        insert(job.store, [block], Progress())
         TopicSink(job.log).build("", 0, 1).write_batch(depth.messages([block]))
         letters.clear()
 

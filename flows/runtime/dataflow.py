@@ -18,6 +18,7 @@ from connectors.log import DEAD_LETTER, FEATURES, Log, Retention
 from connectors.venue import Market, market, markets
 from flows.kernels.block import Block
 from flows.runtime.logic import Kernel, KernelLogic
+from flows.runtime.progress import Progress
 from flows.runtime.sink import Message, StoreSink, TopicSink
 from flows.runtime.source import LogSource
 from sql.client import Store
@@ -61,11 +62,14 @@ class Flow:
         *,
         follow: bool = True,
         running: dict[tuple[str, int], Running] | None = None,
+        progress: Progress | None = None,
     ) -> Dataflow:
         """The dataflow over `parts` of `log` into `store`; derived topics that are missing are made.
 
-        Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition.
+        Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition;
+        `progress` is kept up to date.
         """
+        progress = progress or Progress()
         # As many as raw topics have, whichever flow comes first.
         partitions = max(
             n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in self.kernels
@@ -82,10 +86,10 @@ class Flow:
             return kernel
 
         flow = Dataflow(self.name)
-        polls = op.input("log", flow, LogSource(log, parts, f"isotherm.{self.name}", follow=follow))
+        polls = op.input("log", flow, LogSource(log, parts, f"isotherm.{self.name}", progress, follow=follow))
         keyed = op.stateful_batch("kernel", polls, lambda state: KernelLogic(make, state))
         blocks = op.map("rows", keyed, _without_key)
-        op.output("store", blocks, StoreSink(store))
+        op.output("store", blocks, StoreSink(store, progress))
         op.output("topics", op.flat_map("derived", blocks, self.messages), TopicSink(log))
         return flow
 
