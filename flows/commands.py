@@ -12,10 +12,11 @@ from connectors.commands import Failure, Span
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
-from flows import depth, tape
+from flows import depth, health, tape
 from flows import replay as replays
 from flows import up as pipeline
-from flows.runtime.dataflow import raw_parts
+from flows.runtime.progress import FILE as LATENCY
+from flows.runtime.progress import Progress, serving
 from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
 from flows.runtime.source import ShareError, share_of
 from flows.runtime.supervisor import Part, PartError
@@ -23,7 +24,7 @@ from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {flow.name: flow for flow in (depth.FLOW, tape.FLOW)}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, health.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, RecordingError, ShareError,
     StoreError,
@@ -92,6 +93,7 @@ def replay(
 @click.option(
     "--epoch", "epoch_s", default=EPOCH_S, show_default=True, help="Seconds between two saves of the state."
 )
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
 @data_dir_option
 @log_option
 @clickhouse_option
@@ -100,11 +102,12 @@ def flow(
     share: str,
     until_end: bool,
     epoch_s: float,
+    metrics_port: int | None,
     data_dir: Path,
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    """Run the flow NAME over its share of the raw topics.
+    """Run the flow NAME over its share of its topics: depth and tape read the raw topics, health reads `health`.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
@@ -115,14 +118,16 @@ def flow(
       isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
     """
     with _one_line_errors(), _log(data_dir, log_url) as log:
-        parts = share_of(raw_parts(log), share)
+        parts = share_of(FLOWS[name].parts(log), share)
         if not parts:
             raise Failure(
-                f"share {share} of the log has no raw topic: start a connector or replay a recording first"
+                f"share {share} of the log has no topic of flow {name}: start a connector or replay a recording first"
             )
-        with _store(data_dir, clickhouse_url) as store:
-            dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end)
-            run(dataflow, recovery_of(data_dir / "flow", name, share), epoch_s)
+        recovery = recovery_of(data_dir / "flow", name, share)
+        progress = Progress(recovery / LATENCY)
+        with _store(data_dir, clickhouse_url) as store, _metrics(metrics_port, name, progress):
+            dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end, progress=progress)
+            run(dataflow, recovery, epoch_s)
 
 
 span_option = click.option("--for", "span_s", type=Span(), help="Stop by itself after so long: 30s, 5m.")
@@ -202,6 +207,16 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except KNOWN_ERRORS as error:
         raise Failure(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _metrics(port: int | None, name: str, progress: Progress) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serving(port, name, progress))
+        except OSError as error:
+            raise Failure(f"expected to serve metrics on 127.0.0.1:{port}, found: {error}") from error
+        yield
 
 
 @contextlib.contextmanager
