@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow test-all check bench demo lock clean
+.PHONY: help setup test test-slow test-all check bench demo screenshot lock clean
 
 help:            ## what there is to run
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 14
@@ -38,14 +38,20 @@ check: setup     ## ruff, mypy --strict, import layers
 bench: setup     ## one JSON line a benchmark, each against a peer measured in the same run
 	@$(BIN)/python -m tests.bench
 
-# Until the simulator exists, the demo replays a recording: make demo RECORDING=btcusdt.gz VENUE=... SYMBOL=...
+# make demo FOR=60s stops by itself; make demo RECORDING=btcusdt.gz VENUE=... SYMBOL=... replays instead.
 VENUE ?= binance_futures
 SYMBOL ?= BTCUSDT
-DATA ?= data
-demo: setup      ## replay RECORDING (VENUE, SYMBOL) into DATA and show what came of it
-	@test -n "$(RECORDING)" || { echo "make demo needs a recording: make demo RECORDING=FILE [VENUE=$(VENUE)] [SYMBOL=$(SYMBOL)] [DATA=$(DATA)]" >&2; exit 2; }
+DATA ?= data/demo
+demo: setup      ## the whole pipeline on a simulated market, until Ctrl-C (FOR=60s), or over a RECORDING
+ifdef RECORDING
 	$(BIN)/isotherm replay --venue $(VENUE) --symbol $(SYMBOL) --data-dir $(DATA) $(RECORDING)
 	$(BIN)/isotherm sql --data-dir $(DATA) "SELECT * FROM market.depth_measures_1m"
+else
+	$(BIN)/isotherm demo --data-dir $(DATA) $(if $(FOR),--for $(FOR))
+endif
+
+screenshot: setup ## README's picture, made anew from the demo
+	$(BIN)/python -m tests.browser.screenshot
 
 lock:            ## the locks, anew from pyproject.toml (universal, hashed, no download addresses)
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --group build pyproject.toml -o requirements.txt

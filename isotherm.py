@@ -7,6 +7,7 @@ import structlog
 
 from connectors.commands import connect, record
 from connectors.simulator.commands import simulate
+from dashboards.commands import board
 from flows.commands import demo, flow, replay, up
 from sql.commands import migrate, sql, store
 
@@ -22,7 +23,7 @@ def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay):
+for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay, board):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ import structlog
 from prometheus_client import start_http_server
 
 from connectors.endpoint import Endpoint
-from connectors.log import Log, Retention
+from connectors.log import HEALTH, Log, Retention
 from connectors.outbox import Outbox
 from connectors.reconnect import Random
 from connectors.rest import TIMEOUT_S
 from connectors.session import Session, Timing
-from connectors.telemetry import HEALTH, Telemetry, registry
+from connectors.telemetry import Telemetry, registry
 from connectors.venue import Market
 
 HEALTH_EVERY_S = 1.0

@@ -15,6 +15,7 @@ from connectors.record import LINE_BYTES_MAX, Record
 
 DEAD_LETTER = "dead_letter"
 FEATURES = "features"
+HEALTH = "health"
 POLL_BYTES = 1 << 20
 APPEND_BYTES_MAX = LINE_BYTES_MAX + (1 << 18)  # key and body of one record: the largest line and its head
 

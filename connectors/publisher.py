@@ -37,7 +37,7 @@ WIDEN_EVERY_S = 60.0  # of one book, at most
 WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
 # Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
 # which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
-CUT_EVENT_NS = 200_000_000
+CUT_EVENT_NS = 100_000_000
 
 _CLOCK_KEY = b"!clock"
 _NO_HEAD = Head()
@@ -54,12 +54,13 @@ class Alarm(NamedTuple):
 class _Followed:
     """One symbol."""
 
-    __slots__ = ("book", "channels", "feed", "instrument", "key", "lane", "next_book_s", "next_widen_s",
+    __slots__ = ("book", "channels", "feed", "instrument", "key", "lane", "lanes", "next_book_s", "next_widen_s",
                  "problem", "seeded", "since_s", "symbol", "to_widen")  # fmt: skip
 
     def __init__(self, symbol: str, lane: Lane, book: LiveBook, feed: Feed, now_s: float) -> None:
         self.symbol, self.key = symbol, symbol.encode()
         self.lane = lane  # the one that carries its book
+        self.lanes: list[Lane] = []
         self.channels: list[Channel] = []
         self.book = book
         self.feed = feed
@@ -107,6 +108,8 @@ class Publisher:
                     book = LiveBook(self._market.wire.rule)
                     self._followed[symbol] = _Followed(symbol, lane, book, feed, now_s)
         for lane in self._lanes:
+            for followed in self._on(lane):
+                followed.lanes.append(lane)
             for channel in lane.channels.values():
                 self._followed[channel.stream.symbol].channels.append(channel)
         # The books in turn, not all at once.
@@ -352,8 +355,7 @@ class Publisher:
     # States.
 
     def _state(self, followed: _Followed) -> tuple[State, str]:
-        lane = followed.lane
-        if lane.publisher is None:
+        if any(lane.publisher is None for lane in followed.lanes):
             return (State.DOWN, followed.problem) if followed.problem else (State.CONNECTING, "")
         quiet = [
             self._watch.reason(channel) for channel in followed.channels if self._watch.is_silent(channel)

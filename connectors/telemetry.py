@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from connectors.log import HEALTH
 from connectors.outbox import Outgoing
 
-HEALTH = "health"
 DELAYS = 2048  # the newest, from which a row's quantiles are taken
 
 

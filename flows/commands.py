@@ -12,10 +12,11 @@ from connectors.commands import Failure, Span
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
-from flows import depth, tape
+from flows import depth, health, tape
 from flows import replay as replays
 from flows import up as pipeline
-from flows.runtime.dataflow import raw_parts
+from flows.runtime.progress import FILE as LATENCY
+from flows.runtime.progress import Progress, serving
 from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
 from flows.runtime.source import ShareError, share_of
 from flows.runtime.supervisor import Part, PartError
@@ -23,7 +24,7 @@ from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {flow.name: flow for flow in (depth.FLOW, tape.FLOW)}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, health.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, RecordingError, ShareError,
     StoreError,
@@ -92,6 +93,7 @@ def replay(
 @click.option(
     "--epoch", "epoch_s", default=EPOCH_S, show_default=True, help="Seconds between two saves of the state."
 )
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
 @data_dir_option
 @log_option
 @clickhouse_option
@@ -100,11 +102,12 @@ def flow(
     share: str,
     until_end: bool,
     epoch_s: float,
+    metrics_port: int | None,
     data_dir: Path,
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    """Run the flow NAME over its share of the raw topics.
+    """Run the flow NAME over its share of its topics: depth and tape read the raw topics, health reads `health`.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
@@ -115,14 +118,16 @@ def flow(
       isotherm flow depth --share 2/4 --data-dir state --log kafka:broker:9092 --clickhouse https://db:8443
     """
     with _one_line_errors(), _log(data_dir, log_url) as log:
-        parts = share_of(raw_parts(log), share)
+        parts = share_of(FLOWS[name].parts(log), share)
         if not parts:
             raise Failure(
-                f"share {share} of the log has no raw topic: start a connector or replay a recording first"
+                f"share {share} of the log has no topic of flow {name}: start a connector or replay a recording first"
             )
-        with _store(data_dir, clickhouse_url) as store:
-            dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end)
-            run(dataflow, recovery_of(data_dir / "flow", name, share), epoch_s)
+        recovery = recovery_of(data_dir / "flow", name, share)
+        progress = Progress(recovery / LATENCY)
+        with _store(data_dir, clickhouse_url) as store, _metrics(metrics_port, name, progress):
+            dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end, progress=progress)
+            run(dataflow, recovery, epoch_s)
 
 
 span_option = click.option("--for", "span_s", type=Span(), help="Stop by itself after so long: 30s, 5m.")
@@ -131,14 +136,24 @@ symbols_option = click.option(
 )
 
 
+board_port_option = click.option(
+    "--board-port",
+    default=5006,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Of the board on 127.0.0.1.",
+)
+
+
 @click.command()
 @symbols_option
+@board_port_option
 @span_option
 @data_dir_option
-def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
+def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Path) -> None:
     """Run the pipeline on live public feeds (Binance spot and USDT-M futures), no key needed, until Ctrl-C.
 
-    Starts the store, the connector and the flows as processes and restarts one that dies; logs are in
+    Starts the store, the connector, the flows and the board as processes and restarts one that dies; logs are in
     DATA_DIR/logs. Ends with one line of JSON.
 
     \b
@@ -146,7 +161,7 @@ def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
       isotherm up --data-dir data
       isotherm up --data-dir data --symbols BTCUSDT --for 10m
     """
-    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=False, seed=0, past="0s"))
+    _supervise(data_dir, board_port, span_s, pipeline.parts(data_dir, symbols, board_port, simulated=False))
 
 
 @click.command()
@@ -155,9 +170,12 @@ def up(symbols: str | None, span_s: float | None, data_dir: Path) -> None:
 @click.option(
     "--past", default="15m", show_default=True, help="Of the market, played at full speed before the present."
 )
+@board_port_option
 @span_option
 @data_dir_option
-def demo(symbols: str | None, seed: int, past: str, span_s: float | None, data_dir: Path) -> None:
+def demo(
+    symbols: str | None, seed: int, past: str, board_port: int, span_s: float | None, data_dir: Path
+) -> None:
     """Run the pipeline on a simulated market, without network. Nothing it shows is real.
 
     \b
@@ -165,14 +183,17 @@ def demo(symbols: str | None, seed: int, past: str, span_s: float | None, data_d
       isotherm demo --data-dir data/demo
       isotherm demo --data-dir data/demo --for 60s --past 5m
     """
-    _supervise(data_dir, span_s, pipeline.parts(data_dir, symbols, simulated=True, seed=seed, past=past))
+    found = pipeline.parts(data_dir, symbols, board_port, simulated=True, seed=seed, past=past)
+    _supervise(data_dir, board_port, span_s, found)
 
 
-def _supervise(data_dir: Path, span_s: float | None, parts: list[Part]) -> None:
+def _supervise(data_dir: Path, board_port: int, span_s: float | None, parts: list[Part]) -> None:
+    if pipeline.listens("127.0.0.1", board_port):
+        raise Failure(f"port {board_port} is in use: choose another one for the board with --board-port")
     with _one_line_errors():
         data_dir.mkdir(parents=True, exist_ok=True)
         click.echo(
-            f"data, logs and passwords in {data_dir}; ask with isotherm sql --data-dir {data_dir} ...",
+            f"board: http://127.0.0.1:{board_port}/ in a moment; data, logs and passwords: {data_dir}",
             err=True,
         )
         summary = pipeline.run(parts, data_dir, span_s, lambda text: click.echo(text, err=True))
@@ -186,6 +207,16 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except KNOWN_ERRORS as error:
         raise Failure(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _metrics(port: int | None, name: str, progress: Progress) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(serving(port, name, progress))
+        except OSError as error:
+            raise Failure(f"expected to serve metrics on 127.0.0.1:{port}, found: {error}") from error
+        yield
 
 
 @contextlib.contextmanager

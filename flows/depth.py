@@ -12,7 +12,7 @@ from connectors.log import DEAD_LETTER, FEATURES
 from flows.kernels.block import Block
 from flows.kernels.depth import DepthKernel
 from flows.kernels.rollup import TABLES
-from flows.runtime.dataflow import RawFlow
+from flows.runtime.dataflow import Flow, of_markets
 from flows.runtime.sink import Message
 
 ARRAYS = ("bid", "ask")
@@ -49,4 +49,4 @@ def _feature(interval_s: int, measures: dict[str, Any]) -> Message:
     return Message(FEATURES, known["instrument"].encode(), [row], known["version"])
 
 
-FLOW = RawFlow("depth", DepthKernel, messages)
+FLOW = Flow("depth", of_markets(DepthKernel), messages)

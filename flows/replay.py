@@ -19,7 +19,8 @@ from flows import depth, tape
 from flows.kernels import depth as depth_rows
 from flows.kernels import tape as tape_rows
 from flows.kernels.block import Block
-from flows.runtime.dataflow import Running, raw_parts
+from flows.runtime.dataflow import Running
+from flows.runtime.progress import Progress
 from flows.runtime.run import recovery_of, run
 from flows.runtime.sink import TopicSink, insert
 from sql.client import Store
@@ -60,7 +61,7 @@ def replay(job: Replay, say: Say) -> dict[str, Any]:
     books: dict[str, Any] = {}
     for flow in (depth.FLOW, tape.FLOW):
         running: dict[tuple[str, int], Running] = {}
-        parts = raw_parts(job.log)
+        parts = flow.parts(job.log)
         dataflow = flow.dataflow(job.log, job.store, parts, follow=False, running=running)
         run(dataflow, recovery_of(job.state, flow.name, "1/1"))
         of_market = [x for (topic, _), x in running.items() if topic == job.market.topic]
@@ -127,7 +128,7 @@ def _letter(fault: Fault) -> tuple[Any, ...]:
 def _set_aside(job: Replay, letters: list[tuple[Any, ...]]) -> None:
     if letters:
         block = Block.of("dead_letters", depth_rows.TABLE_COLUMNS["dead_letters"], letters)
-        insert(job.store, [block])
+        insert(job.store, [block], Progress())
         TopicSink(job.log).build("", 0, 1).write_batch(depth.messages([block]))
         letters.clear()
 

@@ -2,6 +2,6 @@
 
 from flows.depth import messages
 from flows.kernels.tape import TapeKernel
-from flows.runtime.dataflow import RawFlow
+from flows.runtime.dataflow import Flow, of_markets
 
-FLOW = RawFlow("tape", TapeKernel, messages)
+FLOW = Flow("tape", of_markets(TapeKernel), messages)

@@ -13,14 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from connectors.log import open_log
+from connectors.log import HEALTH, open_log
 from connectors.simulator.symbols import SYMBOLS
-from flows.runtime.dataflow import raw_parts
+from flows.runtime.progress import FILE, latency_of
+from flows.runtime.run import recovery_of
 from flows.runtime.supervisor import Part, Say, Supervisor
-from sql.client import connect
+from sql.client import StoreError, connect
 from sql.data_dir import live_url, password
 
-FLOWS = ("depth", "tape")
+FLOWS = ("depth", "tape", "health")
 MARKETS = ("binance_spot", "binance_futures")
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
@@ -28,7 +29,9 @@ _TABLES = (
 )
 
 
-def parts(data_dir: Path, symbols: str | None, *, simulated: bool, seed: int, past: str) -> list[Part]:
+def parts(
+    data_dir: Path, symbols: str | None, board_port: int, *, simulated: bool, seed: int = 0, past: str = "0s"
+) -> list[Part]:
     """The processes, in the order to start them."""
     at = ("--data-dir", str(data_dir))
     symbols = symbols or (",".join(SYMBOLS) if simulated else None)
@@ -48,11 +51,16 @@ def parts(data_dir: Path, symbols: str | None, *, simulated: bool, seed: int, pa
             "connector",
             ("connect", *MARKETS, *at, *partitions, *chosen),
             environment,
-            lambda: _listens(environment),
+            lambda: _answers(environment),
         )
     )
     has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir))
-    return found + [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    # The board asks for tables: the first flow to run has brought the store to this version's.
+    return [
+        *found,
+        Part("board", ("board", *at, "--port", str(board_port)), ready=_Once(lambda: _has_tables(data_dir))),
+    ]
 
 
 def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> dict[str, Any]:
@@ -68,11 +76,21 @@ def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> di
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
-    end_s = float("inf") if span_s is None else time.monotonic() + span_s
-    summary: dict[str, Any] = {}
+    began_s = time.monotonic()
+    end_s = float("inf") if span_s is None else began_s + span_s
+    (_depth_state(data_dir) / FILE).unlink(missing_ok=True)
+    summary: dict[str, Any] = {"first_heatmap_s": None}
+    heatmap = _Once(lambda: _has_heatmap(data_dir), every_s=1.0)
+
+    def over() -> bool:
+        if summary["first_heatmap_s"] is None and heatmap():
+            summary["first_heatmap_s"] = round(time.monotonic() - began_s, 1)
+            say(f"first heatmap after {summary['first_heatmap_s']} s")
+        return bool(stopped) or time.monotonic() >= end_s
+
     # The store, first to start and last to end, is asked when nobody writes any more.
     Supervisor(found, data_dir / "logs", say).run(
-        until=lambda: bool(stopped) or time.monotonic() >= end_s,
+        until=over,
         finish=lambda: summary.update(_summary(data_dir)),
     )
     return summary
@@ -87,24 +105,47 @@ def _summary(data_dir: Path) -> dict[str, Any]:
         tables = [str(name) for (name,) in asked.query(_TABLES)]
         rows = {table: int(asked.query(f"SELECT count() FROM market.{table}")[0][0]) for table in tables}  # noqa: S608
         gaps = int(asked.query("SELECT count() FROM market.gaps WHERE kind = 'gap'")[0][0])
-    return {"rows": rows, "gaps": gaps, "dead_letters": rows["dead_letters"]}
+    known = latency_of(_depth_state(data_dir))
+    latency = known and {name: known[f"{name}_ms"] for name in ("p50", "p99")}
+    return {"rows": rows, "gaps": gaps, "dead_letters": rows["dead_letters"], "latency_ms": latency}
+
+
+def _depth_state(data_dir: Path) -> Path:
+    return recovery_of(data_dir / "flow", "depth", "1/1")
+
+
+def _has_heatmap(data_dir: Path) -> bool:
+    """Whether there is a row of one second; no while the store, or its tables, are not there yet."""
+    url = live_url(data_dir)
+    if url is None:
+        return False
+    with contextlib.closing(connect(url, "analyst", password(data_dir, "analyst"), retry_s=0)) as asked:
+        with contextlib.suppress(StoreError):
+            return bool(asked.query("SELECT 1 FROM market.depth_1s LIMIT 1"))
+        return False
 
 
 class _Once:
-    """A condition that, once met, is not asked again."""
+    """A condition that, once met, is not asked again, and before that not more often than it may be."""
 
-    def __init__(self, condition: Callable[[], bool]) -> None:
-        self._condition = condition
-        self._met = False
+    def __init__(self, condition: Callable[[], bool], every_s: float = 0.0) -> None:
+        self._condition, self._every_s = condition, every_s
+        self._met, self._ask_at_s = False, 0.0
 
     def __call__(self) -> bool:
-        self._met = self._met or self._condition()
+        if not self._met and time.monotonic() >= self._ask_at_s:
+            self._met = self._condition()
+            self._ask_at_s = time.monotonic() + self._every_s
         return self._met
 
 
 def _has_topics(data_dir: Path) -> bool:
     with contextlib.closing(open_log(f"file:{data_dir / 'log'}")) as log:
-        return {topic for topic, _ in raw_parts(log)} == {f"raw.{name}" for name in MARKETS}
+        return log.topics().keys() >= {HEALTH, *(f"raw.{name}" for name in MARKETS)}
+
+
+def _has_tables(data_dir: Path) -> bool:
+    return any((data_dir / "flow").glob("*/part-*.sqlite3"))
 
 
 def _has_store(data_dir: Path) -> bool:
@@ -114,15 +155,20 @@ def _has_store(data_dir: Path) -> bool:
     return False
 
 
-def _listens(environment: dict[str, str]) -> bool:
+def _answers(environment: dict[str, str]) -> bool:
     """Whether the simulator answers, if there is one."""
     url = next(iter(environment.values()), None)
     if url is None:
         return True
     host, _, port = url.rpartition("//")[2].partition(":")
+    return listens(host, int(port))
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody takes connections there."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
-        return probe.connect_ex((host, int(port))) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _free_port() -> int:

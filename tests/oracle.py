@@ -185,8 +185,9 @@ class Oracle:
         elif origin == "!book":
             self.on_snapshot(book, recv_ns, origin, message_of(fields), fields["covered"])
         elif origin == "!reset":
-            self.counts["resets"] += 1
-            self.event(book, self.clock_ms, "reset", recv_ns)
+            if book.live:
+                self.counts["resets"] += 1
+                self.event(book, self.clock_ms, "reset", recv_ns)
             book.clear()
             book.waiting.clear()
         elif origin == "!clock":

@@ -20,6 +20,8 @@ LINES = {
         "depth_log_to_store", "depth_log_to_store_1",
         "depth_log_to_store_flow_memory", "depth_log_to_store_store_memory",
     },
+    "socket_to_log": {"socket_to_log"},
+    "demo": {"demo", "demo_memory"},
 }  # fmt: skip
 
 

@@ -349,8 +349,9 @@ class DepthKernel:
         book.wait(line)
 
     def _reset(self, book: OrderBook, time_ns: int, reason: str, recv_ns: int) -> None:
-        self.counts["resets"] += 1
-        self._event(book, time_ns, "reset", reason, recv_ns)
+        if book.live:  # else nothing is lost by it
+            self.counts["resets"] += 1
+            self._event(book, time_ns, "reset", reason, recv_ns)
         book.clear()
         book.stop_waiting()
 

@@ -1,4 +1,4 @@
-"""What all flows over raw topics share: a kernel a partition between the log and where rows go.
+"""What all flows share: a kernel a partition between the log and where rows go.
 
     log -> kernels -> store: rows of every table
                    -> derived topics
@@ -6,8 +6,9 @@
 Recovery is Bytewax's own: at each epoch the source's offset and the kernel's dump go to the recovery store.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import bytewax.operators as op
@@ -17,6 +18,7 @@ from connectors.log import DEAD_LETTER, FEATURES, Log, Retention
 from connectors.venue import Market, market, markets
 from flows.kernels.block import Block
 from flows.runtime.logic import Kernel, KernelLogic
+from flows.runtime.progress import Progress
 from flows.runtime.sink import Message, StoreSink, TopicSink
 from flows.runtime.source import LogSource
 from sql.client import Store
@@ -27,10 +29,7 @@ Parts = list[tuple[str, int]]  # topic and partition
 DERIVED_RETENTION = Retention(age_s_max=7 * 86_400)
 
 
-def raw_parts(log: Log) -> Parts:
-    """The partitions of every raw topic of a known market, in a fixed order."""
-    known = _market_by_topic()
-    return [(topic, p) for topic, n in sorted(log.topics().items()) if topic in known for p in range(n)]
+RAW = "raw."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +41,18 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class RawFlow:
-    """A flow over raw topics: its name, its kernel, and what its rows become on derived topics."""
+class Flow:
+    """A flow: its name, the kernel of a partition of each of its topics, and its rows as derived messages."""
 
     name: str
-    kernel: Callable[[Market, int], Kernel]
+    kernels: Mapping[str, Callable[[int], Kernel]]
     messages: Callable[[Iterable[Block]], list[Message]]
+
+    def parts(self, log: Log) -> Parts:
+        """The partitions of those of its topics that the log has, in a fixed order."""
+        return [
+            (topic, p) for topic, n in sorted(log.topics().items()) if topic in self.kernels for p in range(n)
+        ]
 
     def dataflow(
         self,
@@ -57,17 +62,23 @@ class RawFlow:
         *,
         follow: bool = True,
         running: dict[tuple[str, int], Running] | None = None,
+        progress: Progress | None = None,
     ) -> Dataflow:
         """The dataflow over `parts` of `log` into `store`; derived topics that are missing are made.
 
-        Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition.
+        Without `follow` it ends at the log's end. `running`, if given, receives the kernel of each partition;
+        `progress` is kept up to date.
         """
-        markets_by_topic = _market_by_topic()
+        progress = progress or Progress()
+        # As many as raw topics have, whichever flow comes first.
+        partitions = max(
+            n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in self.kernels
+        )
         for topic in (FEATURES, DEAD_LETTER):
-            log.create(topic, max(log.topics()[raw] for raw, _ in parts), DERIVED_RETENTION)
+            log.create(topic, partitions, DERIVED_RETENTION)
 
         def make(topic: str, partition: int, state: bytes | None) -> Kernel:
-            kernel = self.kernel(markets_by_topic[topic], partition)
+            kernel = self.kernels[topic](partition)
             if state is not None:
                 kernel.load(state)
             if running is not None:
@@ -75,16 +86,17 @@ class RawFlow:
             return kernel
 
         flow = Dataflow(self.name)
-        polls = op.input("log", flow, LogSource(log, parts, f"isotherm.{self.name}", follow=follow))
+        polls = op.input("log", flow, LogSource(log, parts, f"isotherm.{self.name}", progress, follow=follow))
         keyed = op.stateful_batch("kernel", polls, lambda state: KernelLogic(make, state))
         blocks = op.map("rows", keyed, _without_key)
-        op.output("store", blocks, StoreSink(store))
+        op.output("store", blocks, StoreSink(store, progress))
         op.output("topics", op.flat_map("derived", blocks, self.messages), TopicSink(log))
         return flow
 
 
-def _market_by_topic() -> dict[str, Market]:
-    return {market(name).topic: market(name) for name in markets()}
+def of_markets(kernel: Callable[[Market, int], Kernel]) -> dict[str, Callable[[int], Kernel]]:
+    """That kernel for the raw topic of every known market."""
+    return {found.topic: partial(kernel, found) for found in map(market, markets())}
 
 
 def _without_key(item: tuple[str, list[Block]]) -> list[Block]:

@@ -4,6 +4,7 @@ Both write before they return, so that an epoch closes only over what is stored.
 is written again: rows are upserts, and readers of derived topics take the newest of a key.
 """
 
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from connectors.log import Log, Writer
 from flows.kernels.block import Block
+from flows.runtime.progress import Progress
 from sql.client import Store
 
 INSERT_ROWS_MAX = 20_000  # of depth columns: about 120 MB
@@ -30,34 +32,36 @@ class Message(NamedTuple):
 class StoreSink(DynamicSink[list[Block]]):
     """Inserts blocks into their tables. The store retries for a bounded time, then raises, which ends the flow."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self._store, self._progress = store, progress
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> "_StorePartition":
         """The one partition of this worker."""
-        return _StorePartition(self._store)
+        return _StorePartition(self._store, self._progress)
 
 
 class _StorePartition(StatelessSinkPartition[list[Block]]):
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, progress: Progress) -> None:
+        self._store, self._progress = store, progress
 
     def write_batch(self, items: list[list[Block]]) -> None:
         """All rows of a table in one insert."""
-        insert(self._store, (block for blocks in items for block in blocks))
+        insert(self._store, (block for blocks in items for block in blocks), self._progress)
 
     def close(self) -> None:
         """Release the connection."""
+        self._progress.write()
         self._store.close()
 
 
-def insert(store: Store, blocks: Iterable[Block]) -> None:
-    """Insert blocks, those of one table together unless they are very many. Raises StoreError."""
+def insert(store: Store, blocks: Iterable[Block], progress: Progress) -> None:
+    """Insert blocks, those of one table together unless they are very many; `progress` is told. Raises StoreError."""
     for table, columns in _merged(blocks).items():
         rows = len(next(iter(columns.values())))
         for at in range(0, rows, INSERT_ROWS_MAX):
             part = {name: _column(values[at : at + INSERT_ROWS_MAX]) for name, values in columns.items()}
             store.insert(table, part)
+            progress.stored(table, part, time.time_ns())
 
 
 def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:

@@ -4,6 +4,7 @@ Bytewax's own Kafka connector makes an object a message; one item a poll keeps t
 that of reading them. The offset after the last record handed on is the source's recovered state.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -12,9 +13,11 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from connectors.log import Log, Reader
 from connectors.record import Record
+from flows.runtime.progress import Progress
 
 # Near the end of the log there is never so much; when catching up it makes few and large inserts.
 POLL_BYTES = 8 << 20
+LAG_EVERY_S = 1.0
 IDLE = timedelta(milliseconds=10)
 
 
@@ -29,11 +32,13 @@ class Poll(NamedTuple):
 class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
     """Partitions of topics, each from its recovered offset on, else from its oldest record."""
 
-    def __init__(self, log: Log, parts: Sequence[tuple[str, int]], group: str, *, follow: bool) -> None:
+    def __init__(
+        self, log: Log, parts: Sequence[tuple[str, int]], group: str, progress: Progress, *, follow: bool
+    ) -> None:
         """`parts` are (topic, partition); with `follow` the source waits at the end of the log, else it ends there."""
         self._log = log
         self._parts = {f"{topic}/{partition}": (topic, partition) for topic, partition in parts}
-        self._group = group
+        self._group, self._progress = group, progress
         self._follow = follow
 
     def list_parts(self) -> list[str]:
@@ -44,11 +49,13 @@ class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
         """The partition from the recovered offset on."""
         topic, partition = self._parts[for_part]
         reader = self._log.reader(topic, partition, resume_state, self._group)
-        return _Partition(for_part, topic, partition, reader, follow=self._follow)
+        return _Partition(for_part, topic, partition, reader, self._progress, follow=self._follow)
 
 
 class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
-    def __init__(self, name: str, topic: str, partition: int, reader: Reader, *, follow: bool) -> None:
+    def __init__(
+        self, name: str, topic: str, partition: int, reader: Reader, progress: Progress, *, follow: bool
+    ) -> None:
         self._name, self._topic, self._partition, self._reader, self._follow = (
             name,
             topic,
@@ -57,10 +64,14 @@ class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
             follow,
         )
         self._awake: datetime | None = None
+        self._progress, self._measure_at_s = progress, 0.0
 
     def next_batch(self) -> list[tuple[str, Poll]]:
         """One poll as one item, keyed by the partition's name."""
         records = self._reader.poll(POLL_BYTES)
+        if time.monotonic() >= self._measure_at_s:
+            self._measure_at_s = time.monotonic() + LAG_EVERY_S
+            self._progress.lag[self._name] = self._reader.end() - self._reader.offset
         if not records:
             if not self._follow and self._reader.offset >= self._reader.end():
                 raise StopIteration

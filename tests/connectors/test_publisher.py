@@ -283,6 +283,8 @@ def test_the_clock_goes_to_every_partition_and_stops_when_a_socket_is_down() -> 
     bench.publisher.lost(bench.lanes[1], b"ws-1", bench.recv_ns, "gone")
     bench.frame(bench.venue.diff())
     bench.second()
+    assert (bench.feed.state, bench.feed.reason) == (State.DOWN, "gone")
+    assert bench.own_levels() == bench.venue.levels(), "the other socket's books live on"
     assert not [each for each in bench.publisher.take(cut=True) if each.partition is not None]
 
 

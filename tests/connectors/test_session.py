@@ -151,7 +151,8 @@ def test_the_log_holds_the_book_of_the_exchange(tmp_path: Path, served: Market) 
         assert {line.origin for line in first.values()} == {b"!reset"}
         assert live.resets() == ["connector started"] * 2
         assert [found["symbol"] for found in live.controls(b"!instrument")] == ["BTCUSDT", "ETHUSDT"]
-        assert live.feed().messages > 10 and live.feed().gaps == live.feed().reconnects == 0
+        await live.until(lambda: live.feed().messages > 10)
+        assert live.feed().gaps == live.feed().reconnects == 0
 
     follow(tmp_path, work, served)
 

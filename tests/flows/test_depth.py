@@ -11,7 +11,6 @@ from connectors.record import Chunker, encode_line, partition_of
 from connectors.recordings import read
 from connectors.venue import market
 from flows import depth
-from flows.runtime.dataflow import raw_parts
 from flows.runtime.run import BusyError, run
 from flows.runtime.source import share_of
 
@@ -62,7 +61,7 @@ def fill(log: FileLog, recordings: Path, partitions: int, symbols: int = 1) -> N
 def rows_of(log: FileLog, state: Path, shares: int) -> dict:
     store = Rows()
     for i in range(1, shares + 1):
-        parts = share_of(raw_parts(log), f"{i}/{shares}")
+        parts = share_of(depth.FLOW.parts(log), f"{i}/{shares}")
         if parts:
             run(depth.FLOW.dataflow(log, store, parts, follow=False), state / f"{i}-of-{shares}")
     return store.tables
@@ -109,11 +108,11 @@ def test_a_second_flow_with_the_same_state_is_refused(recordings, tmp_path):
     class Second(Rows):
         def insert(self, table, columns):
             with pytest.raises(BusyError, match="already runs"):
-                run(depth.FLOW.dataflow(log, Rows(), raw_parts(log), follow=False), tmp_path / "state")
+                run(depth.FLOW.dataflow(log, Rows(), depth.FLOW.parts(log), follow=False), tmp_path / "state")
             super().insert(table, columns)
 
     store = Second()
-    run(depth.FLOW.dataflow(log, store, raw_parts(log), follow=False), tmp_path / "state")
+    run(depth.FLOW.dataflow(log, store, depth.FLOW.parts(log), follow=False), tmp_path / "state")
     assert store.tables["depth_1s"]
 
 
@@ -126,8 +125,8 @@ def test_what_the_store_raises_ends_the_flow_as_it_is(recordings, tmp_path):
             raise ConnectionError("the store is away")
 
     with pytest.raises(ConnectionError, match="the store is away"):
-        run(depth.FLOW.dataflow(log, Away(), raw_parts(log), follow=False), tmp_path / "state")
+        run(depth.FLOW.dataflow(log, Away(), depth.FLOW.parts(log), follow=False), tmp_path / "state")
     # Nothing was lost: the next run starts where the state was saved last, here at the beginning.
     store = Rows()
-    run(depth.FLOW.dataflow(log, store, raw_parts(log), follow=False), tmp_path / "state")
+    run(depth.FLOW.dataflow(log, store, depth.FLOW.parts(log), follow=False), tmp_path / "state")
     assert store.tables == rows_of(log, tmp_path / "fresh", 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from isotherm import main
 from sql.data_dir import password, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,6 +18,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines() if line
 ]
+LIVE = [
+    line for line in COMMANDS if line.startswith("isotherm up ")
+]  # needs the venues: its options are checked
 BY_SERVERS = [line for line in COMMANDS if "broker:9092" in line or "clickhouse:8443" in line]
 
 
@@ -45,7 +49,7 @@ def folder(recordings, tmp_path):
 
 @pytest.mark.slow
 def test_the_commands_for_one_machine_run(folder):
-    ran = [line for line in COMMANDS if line.startswith("isotherm ") and line not in BY_SERVERS]
+    ran = [line for line in COMMANDS if line.startswith("isotherm ") and line not in BY_SERVERS + LIVE]
     assert len(ran) > 5
     for line in ran:
         run(line, folder, {})
@@ -53,15 +57,22 @@ def test_the_commands_for_one_machine_run(folder):
 
 @pytest.mark.slow
 @pytest.mark.kafka
-def test_the_commands_for_servers_run_on_kafka(folder, kafka_broker):
+def test_the_commands_for_servers_run_on_kafka(folder, empty_kafka_broker):
     with running(folder / "server") as url:
-        replaced = {"broker:9092": kafka_broker.servers, "https://clickhouse:8443": url}
+        replaced = {"broker:9092": empty_kafka_broker.servers, "https://clickhouse:8443": url}
         secrets = [
             "ISOTHERM_CLICKHOUSE_USER=admin",
             f"ISOTHERM_CLICKHOUSE_PASSWORD={password(folder / 'server', 'admin')}",
         ]
         for line in BY_SERVERS:
             run(line, folder, replaced, secrets)
+
+
+@pytest.mark.parametrize("line", LIVE)
+def test_the_live_command_has_its_options(line):
+    words = shlex.split(line)[1:]
+    up = main.commands[words[0]]
+    assert up.make_context("up", words[1:]).params["data_dir"]
 
 
 def test_the_make_targets_exist():

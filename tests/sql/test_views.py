@@ -1,6 +1,7 @@
 """The views against sums and cells made in plain Python from the same columns."""
 
 import math
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,10 +97,10 @@ def test_cells_are_the_known_bins_of_the_newest_version(writer: Store, interval:
     found = writer.query(
         f"SELECT * FROM market.depth_cells_{interval} WHERE instrument = 'CELLS' ORDER BY price"
     )
-    time = datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
+    minute = datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
     assert [(row[0], row[1], row[2].astimezone(UTC), *row[3:]) for row in found] == [
-        ("CELLS", "v", time, 32.0, 0.5, "ask", 0.0),
-        ("CELLS", "v", time, 63.5, 0.5, "bid", 2.5),
+        ("CELLS", "v", minute, 32.0, 0.5, "ask", 0.0),
+        ("CELLS", "v", minute, 63.5, 0.5, "bid", 2.5),
     ]
 
 
@@ -159,6 +160,52 @@ def test_dead_letters_are_counted_once_each(writer: Store) -> None:
         " FROM market.dead_letter_counts WHERE topic = 'raw.counts' ORDER BY `partition`"
     )
     assert found == [(0, "malformed", 60, 3, 8, "c"), (1, "malformed", 60, 1, 7, "d")]
+
+
+def health(venue: str, told: list[tuple[str, int, float]]) -> dict[str, Any]:
+    """Columns of feed_health from (symbol, time in ns, age in ms)."""
+    count = len(told)
+    names = ["messages_per_s", "bytes_per_s", "delay_ms_p50", "delay_ms_p99"]
+    counts = [
+        "messages",
+        "gaps",
+        "resyncs",
+        "reconnects",
+        "unreadable",
+        "queue_outbox_bytes",
+        "queue_rest_waiting",
+    ]
+    times = np.array([ns for _, ns, _ in told])
+    return {name: np.zeros(count) for name in names} | {
+        **{name: np.arange(count) for name in [*counts, "queue_rest_weight_used"]},
+        "venue": [venue] * count,
+        "symbol": [symbol for symbol, _, _ in told],
+        "time_ns": times,
+        "state": ["live"] * count,
+        "reason": [""] * count,
+        "age_ms": np.array([age for _, _, age in told]),
+        "version": times,
+    }
+
+
+def test_health_now_is_the_newest_row_of_each_feed_and_its_age(writer: Store) -> None:
+    now_ns = time.time_ns()
+    ages = [("A", now_ns - 60 * 10**9, 1.0), ("A", now_ns - 20 * 10**9, 500.0), ("B", now_ns, math.nan)]
+    gone = [("C", now_ns - 2 * 3600 * 10**9, 1.0)]
+    for _ in range(2):  # a replay
+        writer.insert("feed_health", health("now", ages + gone))
+    found = writer.query(
+        "SELECT symbol, toUnixTimestamp64Nano(time), gaps, age_s - told_s, told_s >= 20"
+        " FROM market.feed_health_now WHERE venue = 'now' ORDER BY symbol"
+    )
+    assert [row[:3] for row in found] == [("A", ages[1][1], 1), ("B", now_ns, 2)]
+    assert found[0][3] == pytest.approx(0.5)
+    assert math.isnan(found[1][3])
+    assert found[0][4] == 1
+    rows = writer.query(
+        "SELECT symbol, gaps FROM market.feed_health_history WHERE venue = 'now' ORDER BY gaps"
+    )
+    assert rows == [("A", 0), ("A", 1), ("B", 2), ("C", 3)]
 
 
 @pytest.mark.parametrize(

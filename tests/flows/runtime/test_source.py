@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.file_log import FileLog
+from flows.runtime.progress import Progress
 from flows.runtime.source import LogSource, ShareError, share_of
 
 
@@ -27,7 +28,9 @@ def read(log, parts, **options):
     out = []
     flow = Dataflow("test")
     output(
-        "out", source("log", flow, LogSource(log, parts, "test", follow=False, **options)), TestingSink(out)
+        "out",
+        source("log", flow, LogSource(log, parts, "test", Progress(), follow=False, **options)),
+        TestingSink(out),
     )
     run_main(flow)
     return out
@@ -44,9 +47,9 @@ def test_every_record_once_in_order_with_its_partition(log):
 
 
 def test_a_part_resumes_at_its_offset_and_tells_lag_tools(log):
-    part = LogSource(log, [("raw.a", 1)], "test", follow=False).build_part("log", "raw.a/1", None)
+    part = LogSource(log, [("raw.a", 1)], "test", Progress(), follow=False).build_part("log", "raw.a/1", None)
     ((_, poll),) = part.next_batch()
-    resumed = LogSource(log, [("raw.a", 1)], "test", follow=False).build_part(
+    resumed = LogSource(log, [("raw.a", 1)], "test", Progress(), follow=False).build_part(
         "log", "raw.a/1", poll.records[3].offset
     )
     assert resumed.next_batch()[0][1].records == poll.records[3:]
@@ -56,7 +59,7 @@ def test_a_part_resumes_at_its_offset_and_tells_lag_tools(log):
 
 
 def test_a_following_part_waits_at_the_end_and_goes_on(log):
-    part = LogSource(log, [("raw.a", 0)], "test", follow=True).build_part("log", "raw.a/0", None)
+    part = LogSource(log, [("raw.a", 0)], "test", Progress(), follow=True).build_part("log", "raw.a/0", None)
     part.next_batch()
     assert part.next_batch() == []
     assert part.next_awake() is not None

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from dashboards.grafana import build, panels
-from tests.dashboards.conftest import FROM_S, HOLE_S, LIVE_S, SECONDS
-from tests.dashboards.plugin import expanded, long_to_wide, table
+from tests.dashboards.grafana.conftest import FROM_S, HOLE_S, LIVE_S, SECONDS
+from tests.dashboards.grafana.plugin import expanded, long_to_wide, table
 
 BOARD = build.depth()
 PANELS = {panel["title"]: panel for panel in BOARD["panels"]}

@@ -1,0 +1,1 @@
+"""The board: a Bokeh server whose pages read the store as user `board`."""

@@ -1,0 +1,59 @@
+"""The state of a feed in words."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+STALE_S = 5.0  # five times the usual second between two columns
+RECORDED_S = 300.0
+RED_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How fresh the book is: `state` is live, stale or recorded; `words` say it."""
+
+    state: str
+    words: str
+
+
+def health(newest_s: int, received_ns: int, now_ns: int, gaps_1h: int) -> Health:
+    """State of a book whose newest 1 s column opened at `newest_s` and was received by `received_ns`."""
+    age_s = max(now_ns - received_ns, 0) / 1e9
+    # A replayed recording keeps its receive times; one replayed at once after recording counts as live.
+    if age_s > RECORDED_S:
+        return Health("recorded", f"Recorded data: the newest is from {moment(newest_s)}. {_gaps(gaps_1h)}")
+    if age_s > STALE_S:
+        return Health(
+            "stale", f"No message for {age(age_s)} (usual 1 s). Book shown is from {clock(newest_s)} UTC."
+        )
+    return Health("live", f"Live, newest message {age(age_s)} ago. {_gaps(gaps_1h)}")
+
+
+def age(seconds: float) -> str:
+    """0.4 s, 14 s, 3:05."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def clock(second: float) -> str:
+    """Time of day in UTC."""
+    return f"{datetime.fromtimestamp(second, UTC):%H:%M:%S}"
+
+
+def moment(second: float) -> str:
+    """Date and time of day in UTC, with the zone."""
+    return f"{datetime.fromtimestamp(second, UTC):%d %b %Y %H:%M:%S} UTC"
+
+
+def size_text(size: float) -> str:
+    """Three significant figures below 1,000, then k, M, B, T with one decimal."""
+    for unit, factor in (("T", 1e12), ("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size >= factor * 0.9995:
+            return f"{size / factor:.1f}{unit}"
+    decimals = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
+    return f"{size:.{decimals}f}"
+
+
+def _gaps(count: int) -> str:
+    return f"{count or 'No'} gap{'' if count == 1 else 's'} in the last hour."

@@ -1,0 +1,135 @@
+"""What the board asks the store, all of it: SQL in, columns and numpy arrays out. Times in, times out are UTC."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboards.board.columns import Column
+from sql.client import Store
+
+TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
+COLUMNS_MAX = 4000
+TRADES_MAX = 20_000
+_COLUMNS = (
+    "SELECT toUnixTimestamp(time), bin_step, base_bin, bid, ask, best_bid, best_ask, imbalance_10bps, received_ns"
+    " FROM market.{table} WHERE instrument = {{instrument:String}} AND venue = {{venue:String}}"
+    " AND time >= toDateTime({{from_s:UInt32}}) AND time < toDateTime({{until_s:UInt32}})"
+    " ORDER BY time DESC LIMIT {{limit:UInt32}}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A book the store has: `instrument` on `venue`, with the second of its newest column."""
+
+    instrument: str
+    venue: str
+    newest_s: int
+    tick: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TradeSums:
+    """Trades summed by time bucket and aggressor.
+
+    time_ms float64 (middle of the bucket), price float64 (mean weighted by size), size float64 (base currency),
+    buy bool (the aggressor bought).
+    """
+
+    time_ms: NDArray[np.float64]
+    price: NDArray[np.float64]
+    size: NDArray[np.float64]
+    buy: NDArray[np.bool_]
+
+
+def books(store: Store) -> list[Book]:
+    """Every book with columns, by instrument and venue. Raises StoreError."""
+    rows = store.query(
+        "SELECT instrument, venue, toUnixTimestamp(max(time)) AS newest, any(i.tick) AS tick"
+        " FROM market.depth_1s LEFT JOIN market.instruments AS i USING (instrument, venue)"
+        " GROUP BY instrument, venue ORDER BY instrument, venue"
+    )
+    return [Book(str(row[0]), str(row[1]), int(row[2]), float(row[3])) for row in rows]
+
+
+def newest(store: Store, book: Book) -> tuple[int, int] | None:
+    """Second and receive time (ns) of the newest 1 s column, None if there is none. Raises StoreError."""
+    rows = store.query(
+        "SELECT toUnixTimestamp(time), received_ns FROM market.depth_1s"
+        " WHERE instrument = {instrument:String} AND venue = {venue:String} ORDER BY time DESC LIMIT 1",
+        {"instrument": book.instrument, "venue": book.venue},
+    )
+    return (int(rows[0][0]), int(rows[0][1])) if rows else None
+
+
+def columns(store: Store, book: Book, step_s: int, from_s: int, until_s: int) -> list[Column]:
+    """Columns of `step_s` (1, 10 or 60) seconds that open in [from_s, until_s), the newest COLUMNS_MAX, in order.
+
+    Raises:
+        StoreError: the store refused or is away.
+    """
+    rows = store.query(
+        _COLUMNS.format(table=TABLES[step_s]),
+        _within(book, from_s, until_s) | {"limit": COLUMNS_MAX},
+    )
+    return [
+        Column(
+            int(row[0]), row[1], row[2], np.asarray(row[3], np.float32), np.asarray(row[4], np.float32), *row[5:]
+        )
+        for row in reversed(rows)
+    ]  # fmt: skip
+
+
+def gaps(store: Store, book: Book, from_s: int, until_s: int) -> int:
+    """How often the book was lost in [from_s, until_s). Raises StoreError."""
+    rows = store.query(
+        "SELECT count() FROM market.gaps WHERE instrument = {instrument:String} AND venue = {venue:String}"
+        " AND lost >= toDateTime({from_s:UInt32}) AND lost < toDateTime({until_s:UInt32})",
+        _within(book, from_s, until_s),
+    )
+    return int(rows[0][0])
+
+
+def trade_sums(store: Store, book: Book, bucket_ms: int, from_s: int, until_s: int) -> TradeSums:
+    """Sums per `bucket_ms` and aggressor of the trades in [from_s, until_s), the TRADES_MAX largest, by time.
+
+    Raises:
+        StoreError: the store refused or is away.
+    """
+    rows = store.query(
+        "SELECT intDiv(time_ns, {bucket_ns:Int64}) AS bucket, side, sum(price * size) / sum(size) AS mean,"
+        " sum(size) AS total FROM market.trades"
+        " WHERE instrument = {instrument:String} AND venue = {venue:String}"
+        " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64} AND size > 0"
+        " GROUP BY bucket, side ORDER BY total DESC LIMIT {limit:UInt32}",
+        {"instrument": book.instrument, "venue": book.venue, "bucket_ns": bucket_ms * 1_000_000,
+         "from_ns": from_s * 1_000_000_000, "until_ns": until_s * 1_000_000_000, "limit": TRADES_MAX},
+    )  # fmt: skip
+    rows.sort()
+    bucket, side, price, size = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return TradeSums(
+        (np.array(bucket, np.float64) + 0.5) * bucket_ms,
+        np.array(price, np.float64),
+        np.array(size, np.float64),
+        np.array([name == "buy" for name in side], np.bool_),
+    )
+
+
+def last_trade(store: Store, book: Book) -> float | None:
+    """Price of the newest trade, None if there is none. Raises StoreError."""
+    rows = store.query(
+        "SELECT price FROM market.trades WHERE instrument = {instrument:String} AND venue = {venue:String}"
+        " ORDER BY time_ns DESC, trade_id DESC LIMIT 1",
+        {"instrument": book.instrument, "venue": book.venue},
+    )
+    return float(rows[0][0]) if rows else None
+
+
+def _within(book: Book, from_s: int, until_s: int) -> dict[str, str | int]:
+    return {
+        "instrument": book.instrument,
+        "venue": book.venue,
+        "from_s": max(from_s, 0),
+        "until_s": min(until_s, 2**32 - 1),
+    }

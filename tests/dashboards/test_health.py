@@ -1,0 +1,46 @@
+import pytest
+
+from dashboards.board.health import age, health, size_text
+
+NOON = 1_723_118_400
+S = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("age_s", "gaps", "state", "words"),
+    [
+        (0.4, 0, "live", "Live, newest message 0.4 s ago. No gaps in the last hour."),
+        (-1, 1, "live", "Live, newest message 0.0 s ago. 1 gap in the last hour."),
+        (14, 2, "stale", "No message for 14 s (usual 1 s). Book shown is from 12:00:00 UTC."),
+        (185, 0, "stale", "No message for 3:05 (usual 1 s). Book shown is from 12:00:00 UTC."),
+        (
+            9e6,
+            3,
+            "recorded",
+            "Recorded data: the newest is from 08 Aug 2024 12:00:00 UTC. 3 gaps in the last hour.",
+        ),
+    ],
+)
+def test_words(age_s, gaps, state, words):
+    found = health(NOON, NOON * S, int((NOON + age_s) * S), gaps)
+    assert (found.state, found.words) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0.014, "0.014"),
+        (9.4, "9.40"),
+        (15.44, "15.4"),
+        (503.7, "504"),
+        (999.7, "1.0k"),
+        (1.8e9, "1.8B"),
+        (2e12, "2.0T"),
+    ],
+)
+def test_sizes(size, text):
+    assert size_text(size) == text
+
+
+def test_ages():
+    assert [age(0.44), age(14.2), age(185)] == ["0.4 s", "14 s", "3:05"]

@@ -1,0 +1,69 @@
+"""Every query of the board on the real engine, as the board user, against the market it was written from."""
+
+import numpy as np
+import pytest
+
+from dashboards.board import queries
+from dashboards.board.queries import Book
+from sql.client import Store, StoreError
+from tests.dashboards import market
+from tests.dashboards.market import HOLE, NAMES, START, TIMES
+
+EVER = 2**32 - 1
+BOOK = Book(*NAMES, newest_s=TIMES[-1], tick=market.TICK)
+NOBODY = Book("NO-SUCH", "binance_futures", 0, 0.1)
+
+
+def test_books(board: Store) -> None:
+    assert BOOK in queries.books(board)
+
+
+def test_newest(board: Store) -> None:
+    assert queries.newest(board, BOOK) == (TIMES[-1], TIMES[-1] * 10**9)
+    assert queries.newest(board, NOBODY) is None
+
+
+@pytest.mark.parametrize("step_s", [1, 10, 60])
+def test_columns_are_what_was_written(board: Store, step_s: int) -> None:
+    found = queries.columns(board, BOOK, step_s, 0, EVER)
+    assert [column.time_s for column in found] == [second for second in TIMES if second % step_s == 0]
+    for column in found:
+        bid, ask = market.sizes(column.time_s)
+        np.testing.assert_array_equal(column.bid, bid)
+        np.testing.assert_array_equal(column.ask, ask)
+        assert (column.best_bid, column.base_bin) == (market.best_bid(column.time_s), market.BASE)
+        assert (column.bin_step, column.imbalance) == (market.STEP, -0.25)
+
+
+def test_columns_are_bounded_by_time_and_count(board: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = queries.columns(board, BOOK, 1, START + 10, START + 20)
+    assert [column.time_s for column in found] == list(range(START + 10, START + 20))
+    monkeypatch.setattr(queries, "COLUMNS_MAX", 3)
+    assert [column.time_s for column in queries.columns(board, BOOK, 1, 0, EVER)] == TIMES[-3:]
+    assert queries.columns(board, NOBODY, 1, 0, EVER) == []
+
+
+def test_trades_sum_by_bucket_and_aggressor(board: Store) -> None:
+    sums = queries.trade_sums(board, BOOK, 250, START, START + 2)
+    price = [market.best_bid(second) for second in (START, START + 1)]
+    bought = (1 * 0.1 + 3 * 0.3) / 4
+    np.testing.assert_allclose(sums.time_ms, START * 1000 + np.array([125, 375, 1125, 1375]))
+    np.testing.assert_allclose(sums.price, [price[0] + bought, price[0], price[1] + bought, price[1]])
+    np.testing.assert_allclose(sums.size, [4, 2, 4, 2])
+    assert sums.buy.tolist() == [True, False, True, False]
+    assert queries.trade_sums(board, NOBODY, 250, 0, EVER).size.size == 0
+
+
+def test_last_trade(board: Store) -> None:
+    assert queries.last_trade(board, BOOK) == market.best_bid(TIMES[-1])
+    assert queries.last_trade(board, NOBODY) is None
+
+
+def test_gaps(board: Store) -> None:
+    assert queries.gaps(board, BOOK, HOLE[0], HOLE[0] + 1) == 1
+    assert queries.gaps(board, BOOK, HOLE[0] + 1, EVER) == 0
+
+
+def test_the_board_user_cannot_write(board: Store) -> None:
+    with pytest.raises(StoreError):
+        market.write_depth(board, "depth_1s", [START])

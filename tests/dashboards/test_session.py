@@ -1,0 +1,183 @@
+"""A viewer's page over the real store: what arrives on it, and what does not change."""
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+
+from dashboards.board.app import open_page
+from dashboards.board.columns import TILE_COLUMNS
+from dashboards.board.queries import Book
+from dashboards.board.reader import FRESH_S, Reader
+from dashboards.board.session import Session
+from sql.client import Store, StoreError, connect
+from tests.dashboards import market
+from tests.dashboards.market import HOLE, NAMES, START, TIMES
+
+I = {"i": " ".join(NAMES)}  # noqa: E741
+UNKNOWN = 255
+
+
+class Clock:
+    """Every question is a second after the one before."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.fixture
+def session(board: Store) -> Session:
+    return Session(Reader(board, Clock()), I)
+
+
+def whole_image(session: Session) -> tuple[int, np.ndarray]:
+    """Start (s) and the tiles side by side."""
+    page = session.page
+    tiles = [*page.tiles.data["image"], *page.live.data["image"]]
+    return int([*page.tiles.data["x"], *page.live.data["x"]][0] // 1000), np.concatenate(tiles, axis=1)
+
+
+def test_opens_at_the_newest_data(session: Session) -> None:
+    page = session.page
+    assert page.now_line.location == (TIMES[-1] + 1) * 1000
+    assert page.x_range.start < HOLE[0] * 1000 < (TIMES[-1] + 1) * 1000 < page.x_range.end
+    assert page.y_range.start < market.best_bid(TIMES[-1]) < page.y_range.end
+
+
+def test_a_gap_is_a_hole_and_breaks_the_line(session: Session) -> None:
+    start, image = whole_image(session)
+    for second in range(START, START + market.SECONDS):
+        cells = image[:, second - start]
+        assert (cells == UNKNOWN).all() == (second in HOLE)
+    assert (image[:, START + market.SECONDS - start :] == 0).all()  # the future is not missing
+    gaps = session.page.gaps.data
+    assert (gaps["left"], gaps["right"]) == ([HOLE[0] * 1000], [(HOLE[-1] + 1) * 1000])
+    assert gaps["label"] == ["gap 7.0 s"]
+    path = session.page.path.data
+    broken = path["x"][np.isnan(path["mid"])]
+    assert broken.tolist() == [HOLE[0] * 1000]
+
+
+def test_rows_hold_what_rests_there(session: Session) -> None:
+    start, image = whole_image(session)
+    second = TIMES[5]
+    bid, ask = market.sizes(second)
+    two = (bid + ask).reshape(-1, 2).sum(axis=1)
+    first_row = market.BASE // 2 - round(session.page.live.data["y"][0] / (2 * market.STEP))
+    column = image[first_row : first_row + len(two), second - start]
+    expected = session._scale.index(two)
+    np.testing.assert_array_equal(column, expected)
+
+
+def test_grouping_changes_the_rows(session: Session) -> None:
+    before = whole_image(session)[1].shape
+    session.page.rows.active = 3
+    after = whole_image(session)[1].shape
+    assert after[1] == before[1]
+    assert after[0] < before[0]
+
+
+def test_state_of_the_url(board: Store) -> None:
+    state = I | {"row": "10", "col": "10 s", "lo": "2", "hi": "9", "tz": "UTC"}
+    session = Session(Reader(board, Clock()), state)
+    assert (session.page.rows.active, session.page.steps.active, session.page.zone.active) == (3, 1, 1)
+    ends = [session._scale.size(end) for end in (session.page.handles.start, session.page.handles.end)]
+    assert ends == pytest.approx([2, 9])
+
+
+@pytest.mark.parametrize("bad", [{"lo": "x"}, {"lo": "-1"}, {"hi": "nan"}, {"i": "nobody"}, {"row": "3"}])
+def test_nonsense_in_the_url_is_ignored(board: Store, bad: dict[str, str]) -> None:
+    session = Session(Reader(board, Clock()), bad)
+    assert session.page.handles.start < session.page.handles.end
+
+
+def test_new_columns_are_patched_not_redrawn(board: Store, writer: Store) -> None:
+    names = ("LIVE-USDT", "binance_spot")
+    times = list(range(START, START + 70))  # crosses from a tile to the next
+    market.write_depth(writer, "depth_1s", times[:5], names)
+    session = Session(Reader(board, Clock()), {"i": " ".join(names)})
+    frozen = session.page.tiles.data
+    for until in (20, 21, 60, 70):
+        market.write_depth(writer, "depth_1s", times[:until], names)
+        session.ask(0)
+        session.show(0)
+    fresh = Session(Reader(board, Clock()), {"i": " ".join(names)})
+    assert session.page.tiles.data is frozen  # streamed to, never replaced
+    for one, other in zip(whole_image(session), whole_image(fresh), strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(session.page.path.data["x"], fresh.page.path.data["x"])
+    assert session.page.x_range.end > times[-1] * 1000
+    assert times[-1] // TILE_COLUMNS != START // TILE_COLUMNS
+
+
+def test_a_lost_store_is_told_and_the_picture_stays(board: Store) -> None:
+    reader = Reader(board, Clock())
+    session = Session(reader, I)
+    before = whole_image(session)[1]
+    reader._store = connect("http://127.0.0.1:1", "board", "", retry_s=0)
+    session.ask(5 * 10**9)
+    session.show(5 * 10**9)
+    assert session.page.status.data["lost"][0].startswith("Store does not answer since")
+    np.testing.assert_array_equal(whole_image(session)[1], before)
+    reader._store = board
+    reader._away_until = 0
+    session.ask(6 * 10**9)
+    session.show(6 * 10**9)
+    assert session.page.status.data["lost"] == [""]
+
+
+def test_every_viewer_has_models_of_their_own(board: Store) -> None:
+    reader = Reader(board, Clock())
+    documents = [Document(), Document()]
+    for document in documents:
+        open_page(document, reader)
+    assert [len(document.roots) for document in documents] == [10, 10]
+    assert all(document.validate() is None for document in documents)
+
+
+def test_words_of_a_recording(session: Session) -> None:
+    session.ask(START * 10**9)
+    session.show((START + 10**6) * 10**9)
+    data = session.page.status.data
+    assert data["state"] == ["recorded"]
+    assert data["words"][0].endswith("1 gap in the last hour.")
+    assert data["imbalance"] == ["\N{MINUS SIGN}0.25"]
+
+
+def test_all_sessions_share_one_answer() -> None:
+    class Counting:
+        asked = 0
+
+        def query(self, *_: object) -> list[tuple[object, ...]]:
+            self.asked += 1
+            if self.asked == 3:
+                raise StoreError("away")
+            return [(START, 1)]
+
+    times = iter(
+        [
+            0,
+            0,
+            FRESH_S / 2,
+            FRESH_S,
+            FRESH_S,
+            2 * FRESH_S,
+            2 * FRESH_S,
+            2 * FRESH_S,
+            2.5 * FRESH_S,
+            2.5 * FRESH_S,
+        ]
+    )
+    store, book = Counting(), Book("a", "b", 0, 0.1)
+    reader = Reader(store, lambda: next(times))  # type: ignore[arg-type]
+    assert reader.newest(book) == reader.newest(book) == (START, 1)
+    assert store.asked == 1
+    reader.newest(book)
+    assert store.asked == 2
+    with pytest.raises(StoreError):
+        reader.newest(book)
+    with pytest.raises(StoreError):  # not asked again at once
+        reader.newest(book)
+    assert store.asked == 3
