@@ -1,0 +1,1 @@
+"""The Grafana boards: generated JSON and what provisions it."""
