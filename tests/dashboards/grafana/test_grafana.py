@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.grafana import build, panels
 from tests.dashboards.grafana.conftest import FROM_S, HOLE_S, LIVE_S, SECONDS
-from tests.dashboards.plugin import expanded, long_to_wide, table
+from tests.dashboards.grafana.plugin import expanded, long_to_wide, table
 
 BOARD = build.depth()
 PANELS = {panel["title"]: panel for panel in BOARD["panels"]}
@@ -32,8 +32,8 @@ def text(second):
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def ask(store, sql, interval_s=1, to_s=FROM_S + LIVE_S - 1, **chosen):
-    statement = expanded(sql, FROM_S, to_s, interval_s, CHOSEN | chosen)
+def ask(store, sql, interval_s=1, from_s=FROM_S, **chosen):
+    statement = expanded(sql, from_s, FROM_S + LIVE_S - 1, interval_s, CHOSEN | chosen)
     return table(store.query_text(statement, "JSONCompact"))
 
 
@@ -136,6 +136,13 @@ def test_a_hole_is_drawn_as_one(board, title):
         assert {t for t, value in found.items() if value is None} >= holes
         assert {t for t, value in found.items() if value is not None} == live
     assert PANELS[title]["fieldConfig"]["defaults"]["custom"]["spanNulls"] is False
+
+
+@pytest.mark.parametrize("title", ["Best prices", "Order flow imbalance", "Order book depth"])
+def test_a_range_that_begins_in_a_hole_is_drawn_from_its_begin(board, title):
+    _, rows = ask(board, of(title), from_s=FROM_S + 25)
+    end = 1 if title == "Order book depth" else 0
+    assert sorted(set(rows["time"])) == [text(FROM_S + end + i) for i in range(25, LIVE_S)]
 
 
 def test_unknown_imbalance_is_null(board):

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from dashboards.grafana.panels import PLUGIN, SOURCE
+from flows.commands import FLOWS
 from isotherm import main
 from sql.client import Store
 from sql.guard import PROFILES
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
@@ -31,7 +32,7 @@ BOARDS = yaml.safe_load(
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_images_are_pinned(name):
-    assert re.fullmatch(r"[\w./-]+:\d+\.\d+(\.\d+)?", SERVICES[name]["image"])
+    assert re.fullmatch(r"[\w./-]+:\d+(\.\d+){2,3}", SERVICES[name]["image"])
 
 
 def test_the_own_image_is_built_from_a_pinned_one():
@@ -45,7 +46,7 @@ def test_the_own_image_is_built_from_a_pinned_one():
 
 
 def test_the_services_run_isotherm():
-    assert set(COMMANDS) == {"migrate", "connector", "depth", "tape"}
+    assert set(COMMANDS) == {"migrate", "connector", *FLOWS}
     assert all(words[0] == "isotherm" for words in COMMANDS.values())
 
 
