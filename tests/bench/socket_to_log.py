@@ -112,13 +112,15 @@ async def _bare(endpoint: Endpoint, count: int) -> None:
 
         async def read(at: int) -> None:
             receive = sockets[at].receive
-            while True:
-                await receive()
+            while (await receive()).type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 counts[at] += 1
+            raise ConnectionError("expected the exchange to keep its sockets open")
 
         readers = [asyncio.create_task(read(at)) for at in range(len(sockets))]
-        while sum(counts) < count:  # noqa: ASYNC110 - a counter, no event
+        while sum(counts) < count and not any(x.done() for x in readers):  # noqa: ASYNC110 - a counter, no event
             await asyncio.sleep(LOOK_EVERY_S)
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
+    if sum(counts) != count:
+        raise ValueError(f"expected {count} frames, found {sum(counts)}")
