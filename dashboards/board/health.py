@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 STALE_S = 5.0  # five times the usual second between two columns
 RECORDED_S = 300.0
 RED_S = 30.0
+SILENT_S = 10.0  # a connector reports each second
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +17,30 @@ class Health:
     words: str
 
 
-def health(newest_s: int, received_ns: int, now_ns: int, gaps_1h: int) -> Health:
-    """State of a book whose newest 1 s column opened at `newest_s` and was received by `received_ns`."""
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What the connector told last of a feed, `told_s` seconds ago: its state, and why it is not live."""
+
+    state: str
+    reason: str
+    told_s: float
+    reconnects: int
+
+
+def health(newest_s: int, received_ns: int, now_ns: int, gaps_1h: int, feed: Feed | None) -> Health:
+    """State of a book whose newest 1 s column opened at `newest_s` and was received by `received_ns`.
+
+    `feed` is None where no connector has told of it within the last hour.
+    """
     age_s = max(now_ns - received_ns, 0) / 1e9
+    if feed is not None and feed.told_s > SILENT_S:
+        told = f"The connector has not reported for {age(feed.told_s)}"
+        return Health("stale", f"{told}. Book shown is from {clock(newest_s)} UTC.")
+    if feed is not None and feed.state != "live":
+        why = f": {feed.reason}" if feed.reason else ""
+        return Health("stale", f"Feed {feed.state}{why}. Book shown is from {clock(newest_s)} UTC.")
     # A replayed recording keeps its receive times; one replayed at once after recording counts as live.
-    if age_s > RECORDED_S:
+    if age_s > RECORDED_S and feed is None:
         return Health("recorded", f"Recorded data: the newest is from {moment(newest_s)}. {_gaps(gaps_1h)}")
     if age_s > STALE_S:
         return Health(

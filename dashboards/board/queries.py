@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.board.columns import Column
+from dashboards.board.health import Feed
 from sql.client import Store
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
@@ -89,6 +90,17 @@ def gaps(store: Store, book: Book, from_s: int, until_s: int) -> int:
         _within(book, from_s, until_s),
     )
     return int(rows[0][0])
+
+
+def feed(store: Store, book: Book) -> Feed | None:
+    """What the connector told last of the book's feed; None if nothing within the last hour. Raises StoreError."""
+    rows = store.query(
+        "SELECT state, reason, told_s, reconnects FROM market.feed_health_now WHERE venue = {venue:String}"
+        " AND symbol IN (SELECT symbol FROM market.instruments FINAL"
+        " WHERE venue = {venue:String} AND instrument = {instrument:String})",
+        {"venue": book.venue, "instrument": book.instrument},
+    )
+    return Feed(*rows[0]) if rows else None
 
 
 def trade_sums(store: Store, book: Book, bucket_ms: int, from_s: int, until_s: int) -> TradeSums:

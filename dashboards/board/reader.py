@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from dashboards.board import queries
 from dashboards.board.columns import Column
+from dashboards.board.health import Feed
 from dashboards.board.queries import Book, TradeSums
 from sql.client import Store, StoreError
 
@@ -56,6 +57,10 @@ class Reader:
         """How often the book was lost in [from_s, until_s)."""
         key = ("gaps", _key(book), until_s)
         return self._ask(key, lambda: queries.gaps(self._store, book, from_s, until_s))
+
+    def feed(self, book: Book) -> Feed | None:
+        """What the connector told last of the book's feed."""
+        return self._ask(("feed", _key(book)), lambda: queries.feed(self._store, book))
 
     def _ask(self, key: tuple[Any, ...], question: Callable[[], T]) -> T:
         with self._lock:

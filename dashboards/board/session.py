@@ -23,7 +23,7 @@ from dashboards.board.columns import (
     row_for,
     tile_start,
 )
-from dashboards.board.health import age, clock, health, size_text
+from dashboards.board.health import Feed, age, clock, health, size_text
 from dashboards.board.intensity import EMPTY, Scale, default_handles, scale_for
 from dashboards.board.page import STEP_LABELS, DepthPage
 from dashboards.board.queries import TradeSums
@@ -64,6 +64,7 @@ class Session:
         self._last = float("nan")
         self._fresh = (0, 0)
         self._gaps_1h = 0
+        self._feed: Feed | None = None
         self._error: StoreError | None = None
         self._answered_ns = 0
         self._moved_ns = 0
@@ -83,6 +84,7 @@ class Session:
             self._news = self._reader.columns(self._book, self._step_s, from_s, EVER_S)
             self._ask_trades(from_s)
             self._gaps_1h = self._reader.gaps(self._book, self._fresh[0] - 3600, self._fresh[0] + 60)
+            self._feed = self._reader.feed(self._book)
         except StoreError as error:
             self._error = error
         else:
@@ -399,7 +401,7 @@ class Session:
         if not self._columns:
             return
         column, decimals = self._columns[-1], _decimals(self._book.tick)
-        state = health(*self._fresh, now_ns, self._gaps_1h)
+        state = health(*self._fresh, now_ns, self._gaps_1h, self._feed)
         spread = column.best_ask - column.best_bid
         count = round(spread / self._book.tick) if self._book.tick else 0
         ticks = f", {count} tick{'' if count == 1 else 's'}" if count else ""

@@ -1,6 +1,6 @@
 import pytest
 
-from dashboards.board.health import age, health, size_text
+from dashboards.board.health import Feed, age, health, size_text
 
 NOON = 1_723_118_400
 S = 1_000_000_000
@@ -22,7 +22,25 @@ S = 1_000_000_000
     ],
 )
 def test_words(age_s, gaps, state, words):
-    found = health(NOON, NOON * S, int((NOON + age_s) * S), gaps)
+    found = health(NOON, NOON * S, int((NOON + age_s) * S), gaps, None)
+    assert (found.state, found.words) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("feed", "age_s", "state", "words"),
+    [
+        (Feed("live", "", 0.5, 0), 0.4, "live", "Live, newest message 0.4 s ago. No gaps in the last hour."),
+        (Feed("live", "", 0.5, 0), 400, "stale", "No message for 6:40 (usual 1 s). Book shown is from 12:00:00 UTC."),
+        (Feed("down", "closed", 1, 2), 9, "stale", "Feed down: closed. Book shown is from 12:00:00 UTC."),
+        (Feed("syncing", "", 1, 2), 1, "stale", "Feed syncing. Book shown is from 12:00:00 UTC."),
+        (
+            Feed("live", "", 75, 0), 75, "stale",
+            "The connector has not reported for 1:15. Book shown is from 12:00:00 UTC.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_connector_tells_goes_first(feed, age_s, state, words):
+    found = health(NOON, NOON * S, int((NOON + age_s) * S), 0, feed)
     assert (found.state, found.words) == (state, words)
 
 

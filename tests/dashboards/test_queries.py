@@ -1,5 +1,7 @@
 """Every query of the board on the real engine, as the board user, against the market it was written from."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,33 @@ def test_gaps(board: Store) -> None:
 def test_the_board_user_cannot_write(board: Store) -> None:
     with pytest.raises(StoreError):
         market.write_depth(board, "depth_1s", [START])
+
+
+def test_the_feed_is_what_the_connector_told_last(board: Store, writer: Store) -> None:
+    book = Book("ETH-USDT", "told_venue", 0, 0.01)
+    names = {"venue": ["told_venue"], "symbol": ["ETHUSDT"]}
+    sizes = {name: np.array([1.0]) for name in ("tick", "lot", "bin_step", "contract_size")}
+    writer.insert(
+        "instruments",
+        names | sizes | {"instrument": ["ETH-USDT"], "inferred": np.array([False]), "version": np.array([1])},
+    )
+    now_ns = time.time_ns()
+    numbers = dict.fromkeys(
+        ("age_ms", "messages_per_s", "bytes_per_s", "delay_ms_p50", "delay_ms_p99"), np.array([1.0])
+    ) | dict.fromkeys(
+        (
+            "messages", "gaps", "resyncs", "unreadable", "queue_outbox_bytes", "queue_rest_waiting",
+            "queue_rest_weight_used",
+        ),
+        np.array([0]),
+    )  # fmt: skip
+    for told_ns, state in ((now_ns - 2 * 10**9, "live"), (now_ns - 10**9, "down")):
+        when = {"time_ns": np.array([told_ns]), "version": np.array([told_ns]), "reconnects": np.array([3])}
+        writer.insert(
+            "feed_health", names | numbers | when | {"state": [state], "reason": ["closed by peer"]}
+        )
+    found = queries.feed(board, book)
+    assert found is not None
+    assert (found.state, found.reason, found.reconnects) == ("down", "closed by peer", 3)
+    assert 1 <= found.told_s < 3600
+    assert queries.feed(board, NOBODY) is None
