@@ -99,7 +99,7 @@ def test_sql_answers_as_table_json_and_csv_and_as_the_client_does(replayed):
         (["replay", "--venue", "nowhere", "--data-dir", "d", __file__], "nowhere"),
         (["replay", "--venue", "binance_futures", "--data-dir", "d", "--log", "ftp:x", __file__], "ftp:x"),
         (["replay", "--venue", "binance_futures", "--data-dir", "d", __file__], "recording"),
-        (["flow", "depth", "--data-dir", "d"], "no raw topic"),
+        (["flow", "depth", "--data-dir", "d"], "no topic of flow depth"),
         (["flow", "depth", "--data-dir", "d", "--share", "3/2"], "3/2"),
         (["flow", "tides", "--data-dir", "d"], "tides"),
         (["replay"], "RECORDINGS"),
