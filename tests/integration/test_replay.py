@@ -8,8 +8,9 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 
+from flows.kernels import depth, health, tape
 from sql.data_dir import password, running
-from tests.integration.pipeline import isotherm, replay
+from tests.integration.pipeline import isotherm, replay, store_of
 
 USDM = {
     "depth_messages": 6551, "trades": 21313, "gaps": 0, "crossed": 0, "dead_letters": 0,
@@ -32,6 +33,14 @@ def test_futures_summary(replayed):
         "depth_1s": 345, "depth_10s": 35, "depth_1m": 6, "book_events": 1, "instruments": 1, "dead_letters": 0,
         "trades": 21313,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [depth.TABLE_COLUMNS, tape.TABLE_COLUMNS, health.TABLE_COLUMNS])
+def test_kernels_give_the_columns_the_tables_have(replayed, columns):
+    asked = "SELECT table, groupArray(name) FROM system.columns WHERE database = 'market' GROUP BY table"
+    with store_of(replayed[0]) as store:
+        tables = {table: set(names) for table, names in store.query(asked)}
+    assert {table: set(names) for table, names in columns.items()} == {x: tables[x] for x in columns}
 
 
 @pytest.mark.parametrize(
