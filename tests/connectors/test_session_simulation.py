@@ -226,7 +226,7 @@ def test_books_are_true_after_faults(first: int, tmp_path: Path) -> None:
     run_seeds(list(range(first, first + 5)), tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("first", range(10, 310, 10))
 def test_books_are_true_after_faults_of_many_seeds(first: int, tmp_path: Path) -> None:
     run_seeds(list(range(first, first + 10)), tmp_path)
