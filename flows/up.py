@@ -76,11 +76,11 @@ def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> di
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, note)
-    began_s = time.monotonic()
+    began_s, began_ns = time.monotonic(), time.time_ns()
     end_s = float("inf") if span_s is None else began_s + span_s
     (_depth_state(data_dir) / FILE).unlink(missing_ok=True)
     summary: dict[str, Any] = {"first_heatmap_s": None}
-    heatmap = _Once(lambda: _has_heatmap(data_dir), every_s=1.0)
+    heatmap = _Once(lambda: _has_heatmap(data_dir, began_ns), every_s=1.0)
 
     def over() -> bool:
         if summary["first_heatmap_s"] is None and heatmap():
@@ -114,14 +114,15 @@ def _depth_state(data_dir: Path) -> Path:
     return recovery_of(data_dir / "flow", "depth", "1/1")
 
 
-def _has_heatmap(data_dir: Path) -> bool:
-    """Whether there is a row of one second; no while the store, or its tables, are not there yet."""
+def _has_heatmap(data_dir: Path, since_ns: int) -> bool:
+    """Whether there is a row of what was received since then; no while store or tables are not there yet."""
     url = live_url(data_dir)
     if url is None:
         return False
     with contextlib.closing(connect(url, "analyst", password(data_dir, "analyst"), retry_s=0)) as asked:
         with contextlib.suppress(StoreError):
-            return bool(asked.query("SELECT 1 FROM market.depth_1s LIMIT 1"))
+            found = "SELECT 1 FROM market.depth_1s WHERE received_ns >= {since_ns:Int64} LIMIT 1"
+            return bool(asked.query(found, {"since_ns": since_ns}))
         return False
 
 
