@@ -140,8 +140,8 @@ board_port_option = click.option(
     "--board-port",
     default=5006,
     show_default=True,
-    type=click.IntRange(1, 65535),
-    help="Of the board on 127.0.0.1.",
+    type=click.IntRange(0, 65535),
+    help="Of the board on 127.0.0.1; 0 takes a free one.",
 )
 
 
@@ -161,7 +161,8 @@ def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Pat
       isotherm up --data-dir data
       isotherm up --data-dir data --symbols BTCUSDT --for 10m
     """
-    _supervise(data_dir, board_port, span_s, pipeline.parts(data_dir, symbols, board_port, simulated=False))
+    port = board_port or pipeline.free_port()
+    _supervise(data_dir, port, span_s, pipeline.parts(data_dir, symbols, port, simulated=False))
 
 
 @click.command()
@@ -183,8 +184,9 @@ def demo(
       isotherm demo --data-dir data/demo
       isotherm demo --data-dir data/demo --for 60s --past 5m
     """
-    found = pipeline.parts(data_dir, symbols, board_port, simulated=True, seed=seed, past=past)
-    _supervise(data_dir, board_port, span_s, found)
+    port = board_port or pipeline.free_port()
+    found = pipeline.parts(data_dir, symbols, port, simulated=True, seed=seed, past=past)
+    _supervise(data_dir, port, span_s, found)
 
 
 def _supervise(data_dir: Path, board_port: int, span_s: float | None, parts: list[Part]) -> None:

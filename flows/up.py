@@ -39,7 +39,7 @@ def parts(
     found = [Part("store", ("store", *at, "--port", "0"))]
     environment: dict[str, str] = {}
     if simulated:
-        port = _free_port()
+        port = free_port()
         arguments = ("simulate", "--port", str(port), "--seed", str(seed), "--past", past, *chosen)
         found.append(Part("simulator", arguments))
         for name in MARKETS:
@@ -172,7 +172,8 @@ def listens(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this host that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

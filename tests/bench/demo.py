@@ -19,7 +19,7 @@ from tests.bench._runner import Result, peak_mib
 
 CORES_MAX = 1.0
 MIB_MAX = 2048
-PARTS = 6  # store, simulator, connector, three flows
+PARTS = 7  # store, simulator, connector, three flows, board
 START_S_MAX = 90
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -29,7 +29,18 @@ def bench(quick: bool) -> Iterator[Result]:
     past, settle_s, span_s = ("10s", 0, 2) if quick else ("1m", 10, 30)
     warm()
     with TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "isotherm", "demo", "--past", past, "--data-dir", temporary]
+        command = [
+            sys.executable,
+            "-m",
+            "isotherm",
+            "demo",
+            "--board-port",
+            "0",
+            "--past",
+            past,
+            "--data-dir",
+            temporary,
+        ]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _until_live(process, Path(temporary))
