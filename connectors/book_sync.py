@@ -16,6 +16,13 @@ class Rule(IntEnum):
     # U <= lastUpdateId <= u. (U is not the previous u + 1 here.)
     # developers.binance.com, USDS-margined futures, "How to manage a local order book correctly", 2026-08
     PREVIOUS_ID = 1
+    # One id a message, u, which rises by one: u <= the book's id is stale, u > id + 1 means that messages are missing.
+    # The venue does not promise it in English; bybit-exchange.github.io, zh-TW, orderbook, 2026-07.
+    CONSECUTIVE = 2
+    # No ids: the checksum after each message tells. docs.kraken.com, "Book checksum (v2)", 2026
+    CHECKSUM = 3
+    # Nothing tells: every message follows. (Gemini market data v2.)
+    NONE = 4
 
 
 class Verdict(IntEnum):
@@ -27,7 +34,7 @@ class Verdict(IntEnum):
 
 
 NEXT, STALE, GAP = int(Verdict.NEXT), int(Verdict.STALE), int(Verdict.GAP)
-_NEXT_ID = int(Rule.NEXT_ID)
+_NEXT_ID, _CONSECUTIVE, _CHECKSUM = int(Rule.NEXT_ID), int(Rule.CONSECUTIVE), int(Rule.CHECKSUM)
 
 
 def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, previous_id: int) -> int:
@@ -35,8 +42,12 @@ def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, 
 
     `seeded` says that `book_id` is a snapshot's and no message has been applied since: a snapshot falls inside
     a message's id range or on its border, so the first message need only reach over it. `previous_id` is -1
-    where the venue sends none.
+    where the venue sends none. A checksum is looked at after the message has been applied, not here.
     """
+    if rule >= _CHECKSUM:
+        return NEXT
+    if rule == _CONSECUTIVE:
+        return STALE if last_id <= book_id else NEXT if last_id == book_id + 1 else GAP
     if last_id <= book_id:
         return STALE
     if previous_id == book_id and rule != _NEXT_ID:

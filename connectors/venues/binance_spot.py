@@ -57,7 +57,7 @@ ROLES: Mapping[str, Role] = MappingProxyType(
     {
         "stream": Role.ROUTE,
         "e": Role.ROUTE,
-        "E": Role.EVENT_MS,
+        "E": Role.EVENT_TIME,
         "U": Role.FIRST_ID,
         "u": Role.LAST_ID,
         "lastUpdateId": Role.LAST_ID,
@@ -567,7 +567,7 @@ def read_snapshot(payload: bytes) -> Snapshot:
     return Snapshot(found.last_update_id, found.bids, found.asks)
 
 
-def socket_url(path: str, streams: list[str]) -> str:
+def socket_url(path: str, streams: list[str], _: str) -> str:
     """Streams are subscribed in the URL: no control message is sent, so their limits cannot be met."""
     return f"{path}?streams={'/'.join(streams)}"
 
@@ -580,10 +580,10 @@ def _streams(symbol: str) -> list[Stream]:
     ]
 
 
-def _instruments_request(symbols: list[str]) -> Request:
+def _instruments_request(symbols: list[str]) -> list[Request]:
     # The whole of it is over 10 MB. Asking for a symbol that does not exist is an error, code -1121.
     wanted = url.quote(msgspec.json.encode(symbols).decode(), safe="")
-    return Request(f"/api/v3/exchangeInfo?symbols={wanted}", weight=20)
+    return [Request(f"/api/v3/exchangeInfo?symbols={wanted}", weight=20)]
 
 
 # rest-api.md, order book: limit 1-100, 101-500, 501-1000, 1001-5000.
