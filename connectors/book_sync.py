@@ -60,3 +60,13 @@ def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, 
     if previous_id == book_id and rule != _NEXT_ID:
         return NEXT
     return NEXT if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded) else GAP
+
+
+def restarted(rule: int, snapshot_id: int) -> bool:
+    """Whether a snapshot in the stream, with id u, says that the venue began anew: what it did not send is lost.
+
+    Any other one goes on from the live book that it replaces.
+    """
+    # "u == 1": the snapshot is due to a restart of the service; overwrite the local book.
+    # bybit-exchange.github.io/docs/v5/websocket/public/orderbook, 2026-07
+    return rule == _CONSECUTIVE and snapshot_id == 1
