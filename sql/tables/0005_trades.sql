@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS market.trades
     trade_id UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'The venue''s id of the trade (id)',
     price Float64 CODEC(Delta, ZSTD(1)) COMMENT 'Price (quote currency)',
     size Float64 CODEC(ZSTD(1)) COMMENT 'Size (base currency)',
-    side LowCardinality(String) COMMENT 'Aggressor: buy, sell, or unknown where the source does not tell (name)',
+    side LowCardinality(String) COMMENT 'Aggressor: buy or sell (name)',
     aggregated Bool COMMENT 'True: fills of one taker order at one price, taken together (true or false)',
     received_ns Int64 CODEC(Delta, ZSTD(1)) COMMENT 'When it was received (ns since 1970 UTC)',
     version UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'Receive time of the line that told; the highest wins (ns since 1970 UTC)'
