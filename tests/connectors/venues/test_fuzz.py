@@ -124,7 +124,7 @@ def assert_sound(event: msgspec.Struct) -> None:
 @EACH
 def test_mutated_frames_raise_nothing_but_parse_errors(served: Market, recordings: Path) -> None:
     parsed, refused = attack(served, frames_of(served, recordings), seed=2026, count=3000)
-    assert parsed > 100
+    assert parsed > 30
     assert refused > 100
 
 
