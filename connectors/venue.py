@@ -124,7 +124,10 @@ class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency."""
+    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency.
+
+    `buy_volume` and `trades` are None where the venue does not tell them.
+    """
 
     symbol: str
     interval_s: int
@@ -135,8 +138,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     close: Decimal
     volume: Decimal
     quote_volume: Decimal
-    buy_volume: Decimal
-    trades: int
+    buy_volume: Decimal | None
+    trades: int | None
     closed: bool
 
 
