@@ -212,9 +212,9 @@ class TickerData(msgspec.Struct, rename="camel"):
     next_funding_time: MsOrNone = ""
     open_interest: AmountOrNone = ""
     single_open_interest: AmountOrNone = ""
-    prev_price24h: AmountOrNone = ""
-    high_price24h: AmountOrNone = ""
-    low_price24h: AmountOrNone = ""
+    prev_price24h: AmountOrNone = msgspec.field(name="prevPrice24h", default="")
+    high_price24h: AmountOrNone = msgspec.field(name="highPrice24h", default="")
+    low_price24h: AmountOrNone = msgspec.field(name="lowPrice24h", default="")
     volume24h: AmountOrNone = ""
     turnover24h: AmountOrNone = ""
 
