@@ -218,7 +218,15 @@ CARD = Card(
             ],
         ),
     ],
-    silent=[ACCEPTED, PONG, REFUSED, ALREADY, NO_OPERATION, BLOCK, b'{"op":"pong","args":["1675418560633"]}'],
+    silent=[
+        ACCEPTED,
+        PONG,
+        ALREADY,
+        NOT_LEFT,
+        NO_OPERATION,
+        BLOCK,
+        b'{"op":"pong","args":["1675418560633"]}',
+    ],
     refusals=[
         (REFUSED, ("NOPEUSDT",), False),
         (REFUSED_UNNAMED, ("NOPEUSDT",), False),
@@ -257,17 +265,17 @@ CARD = Card(
         # A snapshot in the midst of the stream replaces the book, whatever its id.
         Story(
             symbol=BTC,
-            opening=[SNAPSHOT, DELTA],
-            following=[AGAIN, AFTER],
+            opening=[SNAPSHOT, AGAIN],
+            following=[AFTER],
             stale=DELTA,
-            breaking=AFTER,
+            breaking=AFTER.replace(b'"u":7101', b'"u":7102'),
             best=(("65113.90", "1.750"), ("65114.50", "2.25")),
         ),
         # One with `u` 1 comes after the service was begun anew.
         Story(
             symbol=BTC,
-            opening=[SNAPSHOT],
-            following=[AGAIN.replace(b'"u":7100', b'"u":1'), AFTER.replace(b'"u":7101', b'"u":2')],
+            opening=[SNAPSHOT, AGAIN.replace(b'"u":7100', b'"u":1')],
+            following=[AFTER.replace(b'"u":7101', b'"u":2')],
             stale=AFTER.replace(b'"u":7101', b'"u":1'),
             breaking=GAP,
             best=(("65113.90", "1.750"), ("65114.50", "2.25")),

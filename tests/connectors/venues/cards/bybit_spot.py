@@ -126,7 +126,7 @@ CARD = Card(
             ],
         ),
     ],
-    silent=[ACCEPTED, PONG, REFUSED, TOO_MANY],
+    silent=[ACCEPTED, PONG, TOO_MANY],
     refusals=[(REFUSED, ("NOPEUSDT",), False), (TOO_MANY, (), False)],
     instruments=[
         (
