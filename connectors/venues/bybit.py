@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib import parse as url
 
 import msgspec
@@ -109,7 +109,7 @@ class Frame(msgspec.Struct, kw_only=True):
     """A message of a topic; answers to requests have `op` or `success` instead."""
 
     topic: Annotated[str, Meta(max_length=128)] = ""
-    type: Literal["snapshot", "delta"] = "snapshot"
+    type: Literal["snapshot", "delta", ""] = ""
     ts: Ms = 0
     data: Raw = Raw(b"null")
     op: str = ""
@@ -124,20 +124,18 @@ class BookData(msgspec.Struct):
     a: list[tuple[Positive, Amount]]
     u: Id
 
-    def events(self, frame: Frame) -> list[Event]:
+    def event(self, frame: Frame) -> Depth:
         """The whole book, or its changes."""
-        return [
-            Depth(
-                symbol=self.s,
-                event_ns=_ns(frame.ts),
-                first_id=self.u,
-                last_id=self.u,
-                previous_id=None,
-                bids=[(Decimal(price), Decimal(size)) for price, size in self.b],
-                asks=[(Decimal(price), Decimal(size)) for price, size in self.a],
-                snapshot=frame.type == "snapshot",
-            )
-        ]
+        return Depth(
+            symbol=self.s,
+            event_ns=_ns(frame.ts),
+            first_id=self.u,
+            last_id=self.u,
+            previous_id=None,
+            bids=[(Decimal(price), Decimal(size)) for price, size in self.b],
+            asks=[(Decimal(price), Decimal(size)) for price, size in self.a],
+            snapshot=frame.type == "snapshot",
+        )
 
 
 class TradeData(msgspec.Struct):
@@ -218,28 +216,26 @@ class TickerData(msgspec.Struct, rename="camel"):
     volume24h: AmountOrNone = ""
     turnover24h: AmountOrNone = ""
 
-    def events(self, frame: Frame) -> list[Event]:
+    def event(self, frame: Frame) -> Ticker:
         """The statistics told. Spot's `usdIndexPrice` is left out: it is not in the quote currency."""
-        return [
-            Ticker(
-                symbol=self.symbol,
-                event_ns=_ns(frame.ts),
-                delta=frame.type == "delta",
-                last=_told(self.last_price),
-                bid=_told(self.bid1_price),
-                ask=_told(self.ask1_price),
-                mark=_told(self.mark_price),
-                index=_told(self.index_price),
-                funding_rate=_told(self.funding_rate),
-                next_funding_ns=_ns(int(self.next_funding_time or "0")) or None,
-                open_interest=self._open_interest(),
-                open=_told(self.prev_price24h),
-                high=_told(self.high_price24h),
-                low=_told(self.low_price24h),
-                volume=_told(self.volume24h),
-                quote_volume=_told(self.turnover24h),
-            )
-        ]
+        return Ticker(
+            symbol=self.symbol,
+            event_ns=_ns(frame.ts),
+            delta=frame.type == "delta",
+            last=_told(self.last_price),
+            bid=_told(self.bid1_price),
+            ask=_told(self.ask1_price),
+            mark=_told(self.mark_price),
+            index=_told(self.index_price),
+            funding_rate=_told(self.funding_rate),
+            next_funding_ns=_ns(int(self.next_funding_time or "0")) or None,
+            open_interest=self._open_interest(),
+            open=_told(self.prev_price24h),
+            high=_told(self.high_price24h),
+            low=_told(self.low_price24h),
+            volume=_told(self.volume24h),
+            quote_volume=_told(self.turnover24h),
+        )
 
     def _open_interest(self) -> Decimal | None:
         # websocket/public/ticker: `openInterest` adds up both sides; other venues, and since 2026-06-11
@@ -290,18 +286,11 @@ def _trade_id(text: str) -> int:
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _FRAME = msgspec.json.Decoder(Frame)
-_ONE: Mapping[str, msgspec.json.Decoder[BookData] | msgspec.json.Decoder[TickerData]] = {
+_DATA: Mapping[str, msgspec.json.Decoder[Any]] = {
     "orderbook": msgspec.json.Decoder(BookData),
-    "tickers": msgspec.json.Decoder(TickerData),
-}
-_MANY: Mapping[
-    str,
-    msgspec.json.Decoder[list[TradeData]]
-    | msgspec.json.Decoder[list[CandleData]]
-    | msgspec.json.Decoder[list[LiquidationData]],
-] = {
     "publicTrade": msgspec.json.Decoder(list[TradeData]),
     "kline": msgspec.json.Decoder(list[CandleData]),
+    "tickers": msgspec.json.Decoder(TickerData),
     "allLiquidation": msgspec.json.Decoder(list[LiquidationData]),
 }
 
@@ -310,12 +299,12 @@ def parse(payload: bytes) -> list[Event]:
     """The events of a frame; [] of an answer to a request. Raises ParseError also for a topic not documented."""
     try:
         frame = _FRAME.decode(payload)
-        channel = frame.topic.partition(".")[0]
-        if one := _ONE.get(channel):
-            return one.decode(frame.data).events(frame)
-        if many := _MANY.get(channel):
-            found = [each.event(frame) for each in many.decode(frame.data)]
-            return [event for event in found if event is not None]
+        if decoder := _DATA.get(frame.topic.partition(".")[0]):
+            if not (frame.type and frame.ts):
+                raise ParseError(f"expected type and ts, found {payload[:120]!r}")
+            said = decoder.decode(frame.data)
+            events = [each.event(frame) for each in (said if isinstance(said, list) else [said])]
+            return [event for event in events if event is not None]
     except MALFORMED as error:
         raise ParseError(f"{error}; found {payload[:120]!r}") from None
     if frame.topic or (frame.success is None and not frame.op):
@@ -384,15 +373,10 @@ def _date(text: str) -> str:
         return text
 
 
-class PriceFilter(msgspec.Struct, rename="camel"):
-    """Rules for prices."""
+class Filter(msgspec.Struct, rename="camel"):
+    """Rules for prices and sizes: sizes have a step on linear, a precision on spot."""
 
-    tick_size: Positive
-
-
-class LotSizeFilter(msgspec.Struct, rename="camel"):
-    """Rules for sizes: linear has a step, spot a precision."""
-
+    tick_size: Positive | None = None
     qty_step: Positive | None = None
     base_precision: Positive | None = None
 
@@ -404,8 +388,8 @@ class InstrumentInfo(msgspec.Struct, rename="camel"):
     status: str
     base_coin: Symbol
     quote_coin: Symbol
-    price_filter: PriceFilter
-    lot_size_filter: LotSizeFilter
+    price_filter: Filter
+    lot_size_filter: Filter
     contract_type: str | None = None
 
 
@@ -457,13 +441,14 @@ def _instrument(raw: Raw) -> Instrument | None:
         info = _INFO.decode(raw)
     except MALFORMED:
         return None
+    tick = info.price_filter.tick_size
     lot = info.lot_size_filter.qty_step or info.lot_size_filter.base_precision
-    if lot is None or info.status not in TRADED:
+    if tick is None or lot is None or info.status not in TRADED:
         return None
     return Instrument(
         symbol=info.symbol,
         instrument=_name(info),
-        tick=_trimmed(info.price_filter.tick_size),
+        tick=_trimmed(tick),
         lot=_trimmed(lot),
     )
 

@@ -288,6 +288,8 @@ CARD = Card(
         SNAPSHOT[:-1],
         SNAPSHOT.replace(b'"s":"BTCUSDT"', b'"s":""'),
         SNAPSHOT.replace(b'"type":"snapshot"', b'"type":"whole"'),
+        SNAPSHOT.replace(b'"type":"snapshot",', b""),
+        SNAPSHOT.replace(b'"ts":1786310818129,', b""),
         SNAPSHOT.replace(b"7001", b"-1"),
         SNAPSHOT.replace(b"1786310818129", b"1786310818129000"),
         DELTA.replace(b'"0.041"', b"0.041"),
