@@ -48,10 +48,9 @@ def _keep_secrets() -> None:
     redactor = Redactor(secrets_of(os.environ))
     if not isinstance(sys.stderr, RedactedStream):
         sys.stderr = cast(TextIO, RedactedStream(sys.stderr, redactor))
+    errors = cast(TextIO, sys.stderr)
     usual = [one for one in structlog.get_config()["processors"] if not isinstance(one, Redactor)]
-    structlog.configure(
-        processors=[redactor, *usual], logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-    )
+    structlog.configure(processors=[redactor, *usual], logger_factory=structlog.PrintLoggerFactory(errors))
 
 
 def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ from connectors.log import LogError, open_log
 from connectors.venue import Market
 
 TIMEOUT_S = 10.0
+CLOSE_S = 1.0
 BODY_BYTES_MAX = 4096
 SKEW_S_MAX = 1.0
 DISK_BYTES_LOW, DISK_BYTES_MIN = 10 << 30, 1 << 30
@@ -136,8 +137,9 @@ async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
 async def _check_socket(market: Market, url: str, http: aiohttp.ClientSession) -> Finding:
     check, live = f"{market.name} ws", market.live
     stream = live.streams(live.symbols[0])[0]
+    closing = aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
     try:
-        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name])):
+        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name]), timeout=closing):
             return Finding(check, "ok", f"{_host(url)} opens a WebSocket")
     except aiohttp.WSServerHandshakeError as error:
         setting = f"venues.{market.name}.ws"

@@ -150,8 +150,12 @@ def _pattern(value: str) -> re.Pattern[str]:
 def _character(x: str) -> str:
     if x.isascii() and x.isalnum():
         return x
-    forms = [rf"\\*{re.escape(x)}", f"(?i:{re.escape(quote(x, safe=''))})"]
+    # The bare character last: % is also the beginning of %25.
+    forms = [re.escape(quote(x, safe="")), rf"\\{{0,3}}{re.escape(x)}"]
+    if x == " ":
+        forms.append(r"\+")
     if not x.isascii():
-        forms.append(re.escape(x.encode("unicode_escape").decode()))
-        forms.append(rf"\\u{ord(x):04x}")
-    return f"(?:{'|'.join(forms)})"
+        units = x.encode("utf-16-be").hex()
+        forms.append(r"\\+" + re.escape(x.encode("unicode_escape").decode()[1:]))
+        forms.append("".join(rf"\\+u{units[at : at + 4]}" for at in range(0, len(units), 4)))
+    return f"(?i:{'|'.join(forms)})"

@@ -155,7 +155,7 @@ def _read(path: Path) -> dict[str, Any]:
 # ---- secrets
 
 _SECRET_NAME = re.compile(
-    r"(?:^|_|-)keys?$|[a-z]Key$|(?i:api_?-?keys?|secret|token|password|passphrase|credentials?)$"
+    r"(?i:(?:^|_|-)keys?|api_?-?keys?|secret|token|password|passphrase|credentials?)$|[a-z]Key$"
 )
 _SECRET_VALUE = re.compile(r"://[^/@\s]*@|(?i:[?&][\w-]*(?:key|token|secret|password|signature)=)")
 
@@ -268,5 +268,5 @@ def _expected(said: str) -> str:
         return "expected a span such as 90s, 5m or 2h"
     if SYMBOL.replace("\\", "\\\\") in said or SYMBOL in said:
         return "expected a symbol as the venue writes it, such as BTCUSDT or BTC/USD"
-    text = said.partition(", got")[0].replace("`", "")
+    text = said.partition(", got")[0].replace("`", "").replace(" | null", "")
     return text[:1].lower() + text[1:]

@@ -44,7 +44,8 @@ def parts(
     """The processes, in the order to start them. Keys reach them by the environment, which they inherit."""
     at = ("--data-dir", str(data_dir))
     markets = MARKETS if simulated else configuration.settings.followed or MARKETS
-    symbols = symbols or (",".join(SYMBOLS) if simulated else None)
+    if simulated:
+        symbols = (symbols or ",".join(SYMBOLS)).upper()  # the simulator's spelling
     chosen = ("--symbols", symbols) if symbols else ()
     found = [Part("store", ("store", *at, "--port", "0"))]
     environment: dict[str, str] = {}
