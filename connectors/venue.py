@@ -41,7 +41,8 @@ class Role(IntEnum):
     SIDES = 7  # one array for both sides (Shape.SIDED)
     CHECKSUM = 8  # of the book after the message
     KIND = 9  # its value is "snapshot" where the message replaces the book
-    WHOLE = 10  # where the key stands, whatever its value, the message replaces the book
+    # Where the key stands, whatever its value, the message replaces the book; an integer there is its LAST_ID too.
+    WHOLE = 10
 
 
 class Route(IntEnum):
@@ -63,7 +64,8 @@ class BookWire:
     without a ROUTE key is judged by its first key in `untagged`. Names are matched by their first 8 bytes.
 
     A venue's snapshots come by REST (Route.SNAPSHOT) or in the stream itself: a DEPTH message that roles KIND
-    or WHOLE mark replaces the book. Where no key has role EVENT_TIME, the receive time stands for the event's.
+    or WHOLE mark, or whose ids tell it under Rule.OVERLAP, replaces the book. Where no key has role EVENT_TIME,
+    the receive time stands for the event's.
     """
 
     shape: Shape
@@ -83,7 +85,8 @@ class BookWire:
     @property
     def in_stream(self) -> bool:
         """Whether snapshots come in the stream of updates."""
-        return not {Role.KIND, Role.WHOLE}.isdisjoint(self.roles.values())
+        marks = {Role.KIND, Role.WHOLE}
+        return self.rule is Rule.OVERLAP or not marks.isdisjoint(self.roles.values())
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,6 +341,7 @@ class Market:
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
     live: Live
+    by_default: bool = True  # followed where the user names no market; a second API of one venue is not
 
     @property
     def topic(self) -> str:
