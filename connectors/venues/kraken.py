@@ -365,16 +365,17 @@ _DEPTH_FRAME = msgspec.json.Decoder(_DepthFrame)
 
 
 def depth_of(payload: bytes) -> int | None:
-    """How many levels a side the book holds from here on, as an acknowledged subscription of it says.
+    """How many levels a side the book holds from its next snapshot on, as an acknowledged subscription says.
 
-    A snapshot does not say: of it the smallest depth there is that holds its levels. Raises ParseError.
+    0: the book is followed no longer. None: the payload is about no book. A snapshot does not say: of it the
+    smallest depth there is that holds its levels.
     """
     try:
         frame = _DEPTH_FRAME.decode(payload)
-    except _MALFORMED as error:
-        raise ParseError(f"{error}; found {payload[:120]!r}") from None
-    if frame.method == "subscribe" and frame.success and frame.result and frame.result.channel == "book":
-        return frame.result.depth
+    except _MALFORMED:
+        return None
+    if frame.result and frame.success and frame.result.channel == "book":
+        return {"subscribe": frame.result.depth, "unsubscribe": 0}.get(frame.method)
     if frame.channel == "book" and frame.type == "snapshot" and frame.data:
         levels = max(len(frame.data[0].bids), len(frame.data[0].asks))
         return next((depth for depth in DEPTHS if depth >= levels), None)
