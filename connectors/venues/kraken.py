@@ -110,9 +110,11 @@ def ns_of(text: str) -> int:
     """RFC 3339 time in UTC with up to nine digits of a second, in ns. Raises ParseError."""
     try:
         second_ns, fraction = _second_ns(text[:19]), text[19:]
+        if not text.isascii():
+            raise ValueError
         if fraction != "Z":
             digits = fraction[1:-1]
-            if not (fraction[0] == "." and fraction[-1] == "Z" and digits.isdecimal() and len(digits) <= 9):
+            if not (fraction[0] == "." and fraction[-1] == "Z" and digits.isdigit() and len(digits) <= 9):
                 raise ValueError
             second_ns += int(digits.ljust(9, "0"))
     except (ValueError, IndexError):
@@ -123,7 +125,7 @@ def ns_of(text: str) -> int:
 @lru_cache(maxsize=64)
 def _second_ns(text: str) -> int:
     ns = timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%S")) * 1_000_000_000
-    if not (text.isascii() and 0 <= ns < NS_MAX - 10**9):
+    if not 0 <= ns < NS_MAX - 10**9:
         raise ValueError
     return ns
 
@@ -469,10 +471,10 @@ BUSY_SILENCE_S, BOOK_SILENCE_S, TRADE_SILENCE_S = 30.0, 600.0, 900.0
 class _HeadItem(msgspec.Struct, gc=False):
     symbol: str = ""
     timestamp: str = ""
-    checksum: int = -1
+    checksum: Annotated[int, Meta(ge=-1, le=2**32 - 1)] = -1
     bids: list[Level] = []
     asks: list[Level] = []
-    trade_id: int = -1
+    trade_id: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = -1
     system: str = ""
 
 
