@@ -22,7 +22,7 @@ from decimal import Decimal
 from functools import lru_cache
 from math import inf
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Raw
@@ -62,14 +62,13 @@ ROLES: Mapping[str, Role] = MappingProxyType(
         "checksum": Role.CHECKSUM,
     }
 )
-QUIET = ("heartbeat", "status", "instrument", "ohlc", "ticker", "pong", "ping")
 ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         "book": Route.DEPTH,
         "trade": Route.TRADE,
         "subscribe": Route.SUBSCRIPTION,
         "unsubscribe": Route.SUBSCRIPTION,
-        **dict.fromkeys(QUIET, Route.OTHER),
+        **dict.fromkeys(["heartbeat", "status", "instrument", "ohlc", "ticker", "pong", "ping"], Route.OTHER),
     }
 )
 # A request that could not be read is answered without its method.
@@ -82,6 +81,7 @@ Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Checksum = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 BookDepth = Literal[10, 25, 100, 500, 1000]  # "Possible values: [10, 25, 100, 500, 1000]. Default value: 10"
+DEPTHS: tuple[int, ...] = get_args(BookDepth)
 
 # RecursionError: arrays nested thousands deep.
 _MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -315,7 +315,7 @@ def _unread(frame: _Frame) -> list[Event]:
     raise ParseError(f"unknown channel or method {name[:64]!r}")
 
 
-# ---- payload -> key, and depth
+# ---- payload -> key
 
 _CHANNEL = re.compile(rb'"channel"\s*:\s*"(\w{1,32})"')
 _SYMBOL = re.compile(rb'"symbol"\s*:\s*"([^"\\\x00-\x1f\x80-\xff]{1,64})"')
@@ -340,56 +340,10 @@ def canonical(symbol: str) -> str:
     return symbol.replace("/", "-")
 
 
-DEPTHS = (10, 25, 100, 500, 1000)
-
-
-class _Told(msgspec.Struct):
-    channel: str = ""
-    symbol: str = ""
-    depth: BookDepth | None = None
-
-
-class _Sides(msgspec.Struct):
-    bids: list[Raw] = []
-    asks: list[Raw] = []
-
-
-class _DepthFrame(msgspec.Struct):
-    channel: str = ""
-    type: str = ""
-    method: str = ""
-    success: bool = True
-    result: _Told | None = None
-    data: list[_Sides] | None = None
-
-
-_DEPTH_FRAME = msgspec.json.Decoder(_DepthFrame)
-
-
-def depth_of(payload: bytes) -> int | None:
-    """How many levels a side the book holds from its next snapshot on, as an acknowledged subscription says.
-
-    0: the book is followed no longer. None: the payload is about no book. A snapshot does not say: of it the
-    smallest depth there is that holds its levels.
-    """
-    try:
-        frame = _DEPTH_FRAME.decode(payload)
-    except _MALFORMED:
-        return None
-    if frame.result and frame.success and frame.result.channel == "book":
-        return {"subscribe": frame.result.depth, "unsubscribe": 0}.get(frame.method)
-    if frame.channel == "book" and frame.type == "snapshot" and frame.data:
-        levels = max(len(frame.data[0].bids), len(frame.data[0].asks))
-        return next((depth for depth in DEPTHS if depth >= levels), None)
-    return None
-
-
 # ---- instruments
 
 
-class Pair(msgspec.Struct):
-    """One entry of `pairs`."""
-
+class _Pair(msgspec.Struct):
     symbol: Symbol
     price_increment: Raw
     qty_increment: Raw
@@ -405,7 +359,7 @@ class _InstrumentFrame(msgspec.Struct):
 
 
 _INSTRUMENTS = msgspec.json.Decoder(_InstrumentFrame)
-_PAIR = msgspec.json.Decoder(Pair)
+_PAIR = msgspec.json.Decoder(_Pair)
 _INCREMENT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?")
 
 
@@ -414,11 +368,8 @@ def instruments(payload: bytes) -> list[Instrument]:
     try:
         raws = _INSTRUMENTS.decode(payload).data.pairs
     except _MALFORMED as error:
-        raise ParseError(
-            f"expected a message of channel instrument: {error}; found {payload[:120]!r}"
-        ) from None
-    found = map(_instrument, raws)
-    return [instrument for instrument in found if instrument is not None]
+        raise ParseError(f"expected channel instrument: {error}; found {payload[:120]!r}") from None
+    return [found for found in map(_instrument, raws) if found is not None]
 
 
 def _instrument(raw: Raw) -> Instrument | None:
@@ -463,9 +414,10 @@ SYMBOLS = CRYPTO + FOREX
 # costs little: a snapshot of 70 kB a symbol, and further updates of a level or two each.
 DEPTH: BookDepth = 1000
 
-# The busiest change many times a second. Currencies may rest for minutes, and trade after hours.
+# The busiest books change many times a second; the others may rest for minutes, and trade after hours.
 BUSIEST = CRYPTO[:5]
-BUSY_SILENCE_S, BOOK_SILENCE_S, TRADE_SILENCE_S = 30.0, 600.0, 900.0
+BOOK_SILENCE_S = dict.fromkeys(SYMBOLS, 600.0) | dict.fromkeys(BUSIEST, 30.0)
+TRADE_SILENCE_S = dict.fromkeys(BUSIEST, 900.0)
 
 
 class _HeadItem(msgspec.Struct, gc=False):
@@ -478,6 +430,11 @@ class _HeadItem(msgspec.Struct, gc=False):
     system: str = ""
 
 
+class _Followed(msgspec.Struct, gc=False):
+    channel: str = ""
+    depth: Annotated[int, Meta(ge=1, le=10**6)] | None = None
+
+
 class _HeadFrame(msgspec.Struct, gc=False):
     channel: str = ""
     type: str = ""
@@ -485,6 +442,7 @@ class _HeadFrame(msgspec.Struct, gc=False):
     symbol: str = ""
     success: bool = True
     error: str | None = None
+    result: _Followed | None = None
     data: list[_HeadItem] | _Reference | None = None
 
 
@@ -529,15 +487,31 @@ def _data_head(frame: _HeadFrame) -> Head:
     """Past trades and bars bear no time of their own: that of a bar's message is not the matching engine's."""
     if not (isinstance(frame.data, list) and frame.data):
         return Head()
-    stream, last = f"{frame.channel}:{frame.data[0].symbol}", frame.data[-1]
-    timed = (
-        last.timestamp and frame.channel != "ohlc" and (frame.channel == "ticker" or frame.type == "update")
-    )
-    event_ns = ns_of(last.timestamp) if timed else 0
+    symbol, last = frame.data[0].symbol, frame.data[-1]
+    is_past = frame.channel == "ohlc" or (frame.channel == "trade" and frame.type == "snapshot")
+    event_ns = ns_of(last.timestamp) if last.timestamp and not is_past else 0
     if frame.channel != "trade":
-        return Head(stream, event_ns)
-    ids = [trade.trade_id for trade in frame.data]
-    return Head(stream, event_ns, min(ids), max(ids))
+        return Head(f"{frame.channel}:{symbol}", event_ns)
+    ids = [trade.trade_id for trade in frame.data if trade.symbol == symbol]
+    return Head(f"trade:{symbol}", event_ns, min(ids), max(ids))
+
+
+def depth_of(payload: bytes) -> int | None:
+    """How many levels a side the book holds from its next snapshot on, as an acknowledged subscription says.
+
+    0: the book is followed no longer. None: the payload is about no book. A snapshot does not say: of it the
+    smallest depth there is that holds its levels.
+    """
+    try:
+        frame = _HEAD.decode(payload)
+    except _MALFORMED:
+        return None
+    if frame.result and frame.success and frame.result.channel == "book":
+        return {"subscribe": frame.result.depth, "unsubscribe": 0}.get(frame.method)
+    if frame.channel == "book" and frame.type == "snapshot" and isinstance(frame.data, list) and frame.data:
+        levels = max(len(frame.data[0].bids), len(frame.data[0].asks))
+        return next((depth for depth in DEPTHS if depth >= levels), None)
+    return None
 
 
 # Refused for now, or followed already: the symbol is not at fault. The wording is not documented.
@@ -558,11 +532,9 @@ def _status(frame: _HeadFrame) -> Reply | None:
 
 
 def _streams(symbol: str) -> list[Stream]:
-    busy = symbol in BUSIEST
-    book_s, trade_s = (BUSY_SILENCE_S, TRADE_SILENCE_S) if busy else (BOOK_SILENCE_S, None)
     return [
-        Stream(f"book:{symbol}", symbol, PATH, book=True, silence_s=book_s),
-        Stream(f"trade:{symbol}", symbol, PATH, book=False, silence_s=trade_s),
+        Stream(f"book:{symbol}", symbol, PATH, book=True, silence_s=BOOK_SILENCE_S.get(symbol)),
+        Stream(f"trade:{symbol}", symbol, PATH, book=False, silence_s=TRADE_SILENCE_S.get(symbol)),
         Stream(f"ohlc:{symbol}", symbol, PATH, book=False, silence_s=None),
         Stream(f"ticker:{symbol}", symbol, PATH, book=False, silence_s=None),
     ]
@@ -604,14 +576,7 @@ def kraken(depth: BookDepth = DEPTH) -> Market:
     """The market, its books `depth` levels a side."""
     return Market(
         name="kraken",
-        wire=BookWire(
-            shape=Shape.OBJECTS,
-            rule=Rule.CHECKSUM,
-            roles=ROLES,
-            routes=ROUTES,
-            untagged=UNTAGGED,
-            depth=depth_of,
-        ),
+        wire=BookWire(Shape.OBJECTS, Rule.CHECKSUM, ROLES, ROUTES, UNTAGGED, depth_of),
         key_of=key_of,
         canonical=canonical,
         parse=parse,

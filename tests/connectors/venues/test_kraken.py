@@ -238,6 +238,11 @@ def test_trades_bear_their_ids_and_past_ones_no_time() -> None:
     assert (past.first_id, past.last_id) == (62886870, 100320028)
 
 
+def test_of_trades_of_several_symbols_the_ids_are_the_first_ones() -> None:
+    head = LIVE.head(TRADES)
+    assert (head.stream, head.first_id, head.last_id) == ("trade:ETH/USD", 62886870, 62886870)
+
+
 def test_trades_told_twice_are_equal() -> None:
     """The snapshot after a reconnect repeats trades: the same ids, so that they can be told apart downstream."""
     again = TRADE.replace(b'"update"', b'"snapshot"')
