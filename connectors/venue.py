@@ -51,7 +51,7 @@ class Route(IntEnum):
     UNKNOWN = 0  # dead-lettered and counted
     DEPTH = 1
     SNAPSHOT = 2
-    TRADE = 3
+    TRADE = 3  # of the tape: trades, and prices of a source that has no trades
     OTHER = 4  # known, of no interest to the book: best quotes, klines, acknowledgements ...
     SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
 
@@ -104,14 +104,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade; `side` is the aggressor's (taker's)."""
+    """One trade; `side` is the aggressor's (taker's), unknown where the source does not tell."""
 
     symbol: str
     event_ns: int
     trade_id: int  # the venue's; of a UUID its first 64 bits
     price: Decimal
     size: Decimal
-    side: Literal["buy", "sell"]
+    side: Literal["buy", "sell", "unknown"]
     aggregated: bool = False  # several fills of one taker order at one price in one message
 
 
@@ -127,7 +127,10 @@ class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency."""
+    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency.
+
+    None is what the source does not tell: bars of prices have no volume at all.
+    """
 
     symbol: str
     interval_s: int
@@ -136,10 +139,10 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
-    quote_volume: Decimal
-    buy_volume: Decimal
-    trades: int
+    volume: Decimal | None
+    quote_volume: Decimal | None
+    buy_volume: Decimal | None
+    trades: int | None
     closed: bool
 
 
@@ -344,6 +347,11 @@ class Market:
     def topic(self) -> str:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
+
+    @property
+    def has_book(self) -> bool:
+        """Whether it sends order books; else trades or prices only."""
+        return Route.DEPTH in self.wire.routes.values()
 
 
 class UnknownMarketError(LookupError):
