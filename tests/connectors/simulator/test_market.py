@@ -13,10 +13,11 @@ from connectors.book_sync import Verdict, verdict
 from connectors.record import Record, encode_line
 from connectors.simulator.binance import REST, Binance, channels
 from connectors.simulator.book import SimulatedBook
+from connectors.simulator.half import State
 from connectors.simulator.market import Bar, BestQuote, Depth, Liquidation, Mark, SimulatedMarket, Trade
 from connectors.simulator.prices import PricePath
 from connectors.simulator.step import ASK, BID, Shape
-from connectors.simulator.symbols import SYMBOLS, Kind
+from connectors.simulator.symbols import ASSETS, SYMBOLS, Kind
 from flows.kernels import book
 from flows.kernels.depth import DepthKernel
 
@@ -47,9 +48,10 @@ def test_returns_are_correlated_as_set_and_as_volatile() -> None:
     logs = np.array([path.step() for _ in range(20_000)])
     returns = np.diff(logs, axis=0)
     found = np.corrcoef(returns.T)
-    for i, a in enumerate(ALL):
+    assets = [ASSETS[x.base] for x in ALL]
+    for i, a in enumerate(assets):
         assert returns[:, i].std() * 1e4 == pytest.approx(a.volatility_bps, rel=0.3)
-        for j, b in enumerate(ALL[:i]):
+        for j, b in enumerate(assets[:i]):
             assert found[i, j] == pytest.approx(a.correlation * b.correlation, abs=0.12)
 
 
@@ -142,7 +144,7 @@ def test_the_kernel_rebuilds_the_true_book_at_every_update_id(kind: Kind) -> Non
     for symbol in symbols:
         book, name = market.book(symbol.symbol), symbol.symbol
         # Taken in the midst of a step, so that the step's diff reaches over it.
-        body = binance.snapshot(name, 5000, *book.state(undo=2), market.now_ms)
+        body = binance.snapshot(name, 5000, State(*book.state(undo=2), market.now_ms))
         origin = f"GET:{REST[kind]}/depth?symbol={name}&limit=5000".encode()
         kernel.on_records([Record(name.encode(), 0, encode_line(market.now_ms * 10**6, origin, body))])
         last = book.last
