@@ -19,7 +19,7 @@ from connectors.file_log import FileLog
 from connectors.outbox import Outbox
 from connectors.record import decode_lines
 from connectors.rest import RestError
-from connectors.session import Session, Timing
+from connectors.session import Session, Socket, Timing
 from connectors.simulator.faults import Command
 from connectors.simulator.faults import Options as Faults
 from connectors.simulator.server import Simulator
@@ -37,7 +37,7 @@ FAST = Timing(
 )  # fmt: skip
 ROUNDS = 40
 PATIENCE_S = 60.0
-ACTS = ("disconnect", "silence", "outage", "stale_snapshot", "shutdown", "crossed", "429")
+ACTS = ("disconnect", "silence", "outage", "stale_snapshot", "shutdown", "shutdown", "crossed", "429")
 
 
 class Trial:
@@ -53,6 +53,7 @@ class Trial:
         # Event times of the diffs in the log, and of those that snapshots came after.
         self.heard: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
         self.seeded: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
+        self.sockets: list[Socket] = []  # of the session, the newest last
         self.checked = 0  # rows that showed the true top
         self.rows: list[tuple[str, int, float, float, float, float]] = []
         chance = self.random.choice([0.0, 0.003, 0.02])
@@ -72,6 +73,7 @@ class Trial:
             outbox = Outbox(log, self.random.random)
             endpoint = Endpoint(self.simulator.ws_url, self.simulator.rest_url)
             session = Session(self.market, endpoint, SYMBOLS, http, outbox, Telemetry(), 1, FAST)
+            self._connect, session._connect = session._connect, self._note_socket
             running = asyncio.ensure_future(session.run())
             try:
                 await self._suffer()
@@ -85,6 +87,8 @@ class Trial:
 
     async def _suffer(self) -> None:
         for _ in range(ROUNDS):
+            if self.random.random() < 0.3:
+                self._leave_unread()
             if self.random.random() < 0.15:
                 kind = self.random.choice(ACTS)
                 self.simulator.fault(
@@ -99,6 +103,23 @@ class Trial:
             for _ in range(self.random.randint(1, 10)):
                 await self._pass()
             await asyncio.sleep(self.random.choice([0.0, 0.01, 0.03]))
+
+    async def _note_socket(self, url: str) -> Socket:
+        """In place of the session's connect: some sockets are slow from the beginning."""
+        socket = await self._connect(url)
+        self.sockets.append(socket)
+        if self.random.random() < 0.3:
+            self._leave_unread()
+        return socket
+
+    def _leave_unread(self) -> None:
+        """One of the open sockets is not read for a while: what it has said comes late."""
+        for_s = self.random.uniform(0.0, 0.3)
+        self.sockets = [socket for socket in self.sockets if not socket.closed]
+        if self.sockets and (connection := self.random.choice(self.sockets)._response.connection):
+            if isinstance(transport := connection.transport, asyncio.Transport):
+                transport.pause_reading()
+                asyncio.get_running_loop().call_later(for_s, transport.resume_reading)
 
     async def _pass(self) -> None:
         """Let 100 ms pass."""
