@@ -18,6 +18,7 @@ from connectors.log import LogError, OffsetGoneError, Reader, Retention, open_lo
 from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
 from connectors.venue import market, markets
+from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
 IDLE_S = 0.02
@@ -166,7 +167,7 @@ def _record(
             suppress(KeyboardInterrupt),
         ):
             for partition, found in _arriving(readers, until_s, file):
-                if not wanted or found.key in wanted:
+                if not wanted or found.key in wanted or found.key == CLOCK_KEY:
                     file.append(StoredRecord(found.key, partition, _recv_ns(found.body), found.body))
                     count, size = count + 1, size + len(found.body)
         for reader in readers:

@@ -74,7 +74,9 @@ def simulate(seed: int, options: Options) -> Feed:
     chunker, offset = Chunker(), 0
     for recv_ns, key, line in heapq.merge(*streams, _clocks(seed, options, feed), key=lambda item: item[0]):
         # A clock comes after everything before it.
-        finished = [*chunker.cut(), (key, line, recv_ns)] if key == CLOCK_KEY else chunker.add(key, recv_ns, line)
+        finished = (
+            [*chunker.cut(), (key, line, recv_ns)] if key == CLOCK_KEY else chunker.add(key, recv_ns, line)
+        )
         for closed, body, _ in finished:
             feed.records.append(Record(closed, offset, body))
             offset += 1

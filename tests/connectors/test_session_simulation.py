@@ -119,10 +119,10 @@ class Trial:
         """One of the open sockets is not read for a while: what it has said comes late."""
         for_s = self.random.uniform(0.0, 0.3)
         self.sockets = [socket for socket in self.sockets if not socket.closed]
-        if self.sockets and (connection := self.random.choice(self.sockets)._response.connection):
-            if isinstance(transport := connection.transport, asyncio.Transport):
-                transport.pause_reading()
-                asyncio.get_running_loop().call_later(for_s, transport.resume_reading)
+        connection = self.random.choice(self.sockets)._response.connection if self.sockets else None
+        if connection is not None and isinstance(connection.transport, asyncio.Transport):
+            connection.transport.pause_reading()
+            asyncio.get_running_loop().call_later(for_s, connection.transport.resume_reading)
 
     async def _pass(self) -> None:
         """Let 100 ms pass."""
