@@ -1306,7 +1306,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             clock[0] = event_ms
             clock[1] = recv
         second = event_ms // 1000
-        if meta[SECOND] < 0 and event_ms > 0:
+        if meta[SECOND] < 0 and not whole:
             meta[SECOND] = meta[HEARD] = second
         if whole:
             if meta[LIVE] == 1 and _restarted(meta[RULE], meta[MESSAGE_ID]):
@@ -1328,7 +1328,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             if answer != _NEXT:
                 meta[N_DEPTH] += 1
                 return GAP, start, pos
-        if second > meta[SECOND] and event_ms > 0:
+        if second > meta[SECOND] >= 0:
             return CLOSE, start, pos
         if whole:
             meta[N_DEPTH] += 1
