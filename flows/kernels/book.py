@@ -1341,9 +1341,9 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if (meta[FAR_COUNT] + levels) * 2 > far_key.shape[0]:
             return GROW, start, pos
         meta[N_DEPTH] += 1
-        if second < meta[SECOND]:
-            meta[N_LATE] += 1
         code = _update(window, far_key, far_lots, meta, ticks, lots)
+        if second < meta[SECOND] and code != MISMATCH:
+            meta[N_LATE] += 1
         if code != END:
             return code, start, pos
     return END, pos, pos
