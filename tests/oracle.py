@@ -560,9 +560,7 @@ def in_bands(book: Book, mid: Decimal, tick: Decimal) -> tuple[list[Decimal | No
         low = math.ceil(mid * (10_000 - bps) / 10_000 / tick) * tick
         high = mid * (10_000 + bps) / 10_000 // tick * tick
         bids.append(
-            total(size for price, size in book.bids.items() if price >= low)
-            if low >= covered_low
-            else None
+            total(size for price, size in book.bids.items() if price >= low) if low >= covered_low else None
         )
         asks.append(
             total(size for price, size in book.asks.items() if price <= high)

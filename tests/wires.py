@@ -249,7 +249,12 @@ def stamp_ms(text: str) -> int:
         day = datetime(*date, tzinfo=UTC)
     except ValueError:
         raise Malformed from None
-    since = day - datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=hour, minutes=minute, seconds=second) - offset
+    since = (
+        day
+        - datetime(1970, 1, 1, tzinfo=UTC)
+        + timedelta(hours=hour, minutes=minute, seconds=second)
+        - offset
+    )
     ms = since // timedelta(milliseconds=1) + int((found[7] or "0").ljust(3, "0")[:3])
     if int(found[1]) < 1970 or ms < 0:
         raise Malformed

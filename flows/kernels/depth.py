@@ -683,7 +683,9 @@ def wire_array(market: Market) -> Int64s:
     one id and a time, then the tables: names by their first 8 bytes and what they mean."""
     wire = market.wire
     if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
-        raise ValueError(f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}")
+        raise ValueError(
+            f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}"
+        )
     tables: tuple[Mapping[str, int], ...] = (wire.roles, wire.routes, wire.untagged)
     packed = [len(table) for table in tables]
     packed += [int(wire.shape), Role.FIRST_ID not in wire.roles.values(), wire.timed]

@@ -21,8 +21,8 @@ class Golden:
     files: tuple[str, ...]
     symbol: str | None
     counts: dict[str, int]
-    folder: str = "binance"
     best: dict[str, tuple[str, str]] = field(default_factory=dict)
+    folder: str = "binance"
 
 
 BYBIT = "v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz"
@@ -53,28 +53,28 @@ GOLDEN = {
     # The sockets' backlogs come symbol by symbol: what one tells when the other's clock has passed it is late.
     "bybit_linear": Golden(
         "bybit_linear", (BYBIT,), None,
-        QUIET | {"depth_messages": 835, "applied": 833, "late": 12}, "bybit",
+        QUIET | {"depth_messages": 835, "applied": 833, "late": 12}, folder="bybit",
     ),
     "bybit_spot": Golden(
         "bybit_spot", (BYBIT,), None,
-        QUIET | {"depth_messages": 550, "applied": 548, "late": 15}, "bybit",
+        QUIET | {"depth_messages": 550, "applied": 548, "late": 15}, folder="bybit",
     ),
     "kraken_25": Golden(
         "kraken", ("v2_book25_btcusd_20260802.gz",), None,
-        QUIET | {"depth_messages": 2052, "applied": 2051}, "kraken",
+        QUIET | {"depth_messages": 2052, "applied": 2051}, folder="kraken",
     ),
     # Left and followed again in mid-stream: all its checksums match, and what was not heard is no gap.
     "kraken_10": Golden(
         "kraken", ("v2_book10_btcusd_resubscribe_20260801.gz",), None,
-        QUIET | {"depth_messages": 301, "applied": 296, "resets": 4}, "kraken",
+        QUIET | {"depth_messages": 301, "applied": 296, "resets": 4}, folder="kraken",
     ),
     "gemini_v2": Golden(
         "gemini_v2", ("v2_marketdata_l2_btcusd_solusd_btceur_btcusdcperp_20260809.jsonl.gz",), None,
-        QUIET | {"depth_messages": 250, "applied": 246, "trades": 2, "other": 2}, "gemini",
+        QUIET | {"depth_messages": 250, "applied": 246, "trades": 2, "other": 2}, folder="gemini",
     ),
     "gemini_v2_2021": Golden(
         "gemini_v2", ("cryptofeed_20210417_GEMINI.ws.36.0.gz",), None,
-        QUIET | {"depth_messages": 935, "applied": 925, "trades": 51, "other": 7}, "gemini",
+        QUIET | {"depth_messages": 935, "applied": 925, "trades": 51, "other": 7}, folder="gemini",
     ),
 }  # fmt: skip
 
