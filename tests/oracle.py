@@ -217,7 +217,7 @@ class Oracle:
             if second < book.second:
                 self.counts["late"] += 1
             self.apply(book, event_ms, recv_ns, message)
-        elif self.wire.ids:
+        elif not self.wire.in_stream:
             book.waiting.append(
                 (recv_ns, payload, len(f"{recv_ns} {origin} {len(payload)} \n") + len(payload))
             )
