@@ -231,7 +231,7 @@ def play(market: str, seed: int, likely: dict[str, float], steps: int = 150) -> 
             if lost := happens("loss"):
                 wanted = step + rng.randrange(1, 12)
             elif lost := happens("malformed"):
-                lines, wanted = [line(frame[: rng.randrange(1, len(frame) - 1)])], step + 3
+                lines, wanted = [line(frame[: rng.randrange(1, frame.rindex(b"]"))])], step + 3
             else:
                 lines = [change] * (2 if happens("repeat") and market not in ("kraken", "gemini_v2") else 1)
         if not lost:
