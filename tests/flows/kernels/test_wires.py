@@ -107,10 +107,10 @@ class Venue:
         ).encode()
 
     def checksum(self) -> int:
-        sides = [
-            {Decimal(text): Decimal(size) for text, size in (_texts(p, x) for (s, p), x in self.told.items() if s == side)}
-            for side in (0, 1)
-        ]  # fmt: skip
+        sides: list[dict[Decimal, Decimal]] = [{}, {}]
+        for (side, price), size in self.told.items():
+            texts = _texts(price, size)
+            sides[side][Decimal(texts[0])] = Decimal(texts[1])
         return checksum(*sides)
 
     def gemini(self, event_ms: int, sides: list[list[list[str]]], whole: bool) -> bytes:
