@@ -23,6 +23,10 @@ class Rule(IntEnum):
     CHECKSUM = 3
     # Nothing tells: every message follows. (Gemini market data v2.)
     NONE = 4
+    # Each message begins at the id at which the one before ended: u <= the book's id is stale, U > id means that
+    # messages are missing. Its U is below its u; where they are equal it is the whole book.
+    # developer.gemini.com/websocket, AsyncAPI 0.10.7 and "Order book reconstruction", 2026-09
+    OVERLAP = 5
 
 
 class Verdict(IntEnum):
@@ -35,6 +39,7 @@ class Verdict(IntEnum):
 
 NEXT, STALE, GAP = int(Verdict.NEXT), int(Verdict.STALE), int(Verdict.GAP)
 _NEXT_ID, _CONSECUTIVE, _CHECKSUM = int(Rule.NEXT_ID), int(Rule.CONSECUTIVE), int(Rule.CHECKSUM)
+_NONE, _OVERLAP = int(Rule.NONE), int(Rule.OVERLAP)
 
 
 def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, previous_id: int) -> int:
@@ -44,14 +49,14 @@ def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, 
     a message's id range or on its border, so the first message need only reach over it. `previous_id` is -1
     where the venue sends none. A checksum is looked at after the message has been applied, not here.
     """
-    if rule >= _CHECKSUM:
+    if rule in (_CHECKSUM, _NONE):
         return NEXT
-    if rule == _CONSECUTIVE:
-        return STALE if last_id <= book_id else NEXT if last_id == book_id + 1 else GAP
     if last_id <= book_id:
         return STALE
+    if rule == _CONSECUTIVE:
+        return NEXT if last_id == book_id + 1 else GAP
+    if rule == _OVERLAP:
+        return NEXT if first_id <= book_id else GAP
     if previous_id == book_id and rule != _NEXT_ID:
         return NEXT
-    if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded):
-        return NEXT
-    return GAP
+    return NEXT if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded) else GAP

@@ -41,7 +41,8 @@ class Role(IntEnum):
     SIDES = 7  # one array for both sides (Shape.SIDED)
     CHECKSUM = 8  # of the book after the message
     KIND = 9  # its value is "snapshot" where the message replaces the book
-    WHOLE = 10  # where the key stands, whatever its value, the message replaces the book
+    # Where the key stands, whatever its value, the message replaces the book; an integer there is its LAST_ID too.
+    WHOLE = 10
 
 
 class Route(IntEnum):
@@ -50,7 +51,7 @@ class Route(IntEnum):
     UNKNOWN = 0  # dead-lettered and counted
     DEPTH = 1
     SNAPSHOT = 2
-    TRADE = 3
+    TRADE = 3  # of the tape: trades, and prices of a source that has no trades
     OTHER = 4  # known, of no interest to the book: best quotes, klines, acknowledgements ...
     SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
 
@@ -63,7 +64,8 @@ class BookWire:
     without a ROUTE key is judged by its first key in `untagged`. Names are matched by their first 8 bytes.
 
     A venue's snapshots come by REST (Route.SNAPSHOT) or in the stream itself: a DEPTH message that roles KIND
-    or WHOLE mark replaces the book. Where no key has role EVENT_TIME, the receive time stands for the event's.
+    or WHOLE mark, or whose ids tell it under Rule.OVERLAP, replaces the book. Where no key has role EVENT_TIME,
+    the receive time stands for the event's.
     """
 
     shape: Shape
@@ -83,7 +85,8 @@ class BookWire:
     @property
     def in_stream(self) -> bool:
         """Whether snapshots come in the stream of updates."""
-        return not {Role.KIND, Role.WHOLE}.isdisjoint(self.roles.values())
+        marks = {Role.KIND, Role.WHOLE}
+        return self.rule is Rule.OVERLAP or not marks.isdisjoint(self.roles.values())
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,14 +104,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade; `side` is the aggressor's (taker's)."""
+    """One trade; `side` is the aggressor's (taker's), unknown where the source does not tell."""
 
     symbol: str
     event_ns: int
     trade_id: int  # the venue's; of a UUID its first 64 bits
     price: Decimal
     size: Decimal
-    side: Literal["buy", "sell"]
+    side: Literal["buy", "sell", "unknown"]
     aggregated: bool = False  # several fills of one taker order at one price in one message
 
 
@@ -124,7 +127,10 @@ class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency."""
+    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency.
+
+    None is what the source does not tell: bars of prices have no volume at all.
+    """
 
     symbol: str
     interval_s: int
@@ -133,10 +139,10 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
-    quote_volume: Decimal
-    buy_volume: Decimal
-    trades: int
+    volume: Decimal | None
+    quote_volume: Decimal | None
+    buy_volume: Decimal | None
+    trades: int | None
     closed: bool
 
 
@@ -335,11 +341,17 @@ class Market:
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
     live: Live
+    by_default: bool = True  # followed where the user names no market; a second API of one venue is not
 
     @property
     def topic(self) -> str:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
+
+    @property
+    def has_book(self) -> bool:
+        """Whether it sends order books; else trades or prices only."""
+        return Route.DEPTH in self.wire.routes.values()
 
 
 class UnknownMarketError(LookupError):

@@ -39,6 +39,7 @@ from connectors.venue import (
     Shape,
     Snapshot,
     Stream,
+    Ticker,
     Trade,
 )
 from connectors.venue import Levels as LevelTexts
@@ -182,6 +183,34 @@ class BestQuoteMessage(Message, kw_only=True, tag_field="e", tag="bookTicker"):
         )
 
 
+class MiniTickerMessage(Message, kw_only=True, tag_field="e", tag="24hrMiniTicker"):
+    """What the last 24 hours were like: close, open, high, low, volume in base and in quote currency."""
+
+    s: Symbol
+    E: Id
+    c: Amount
+    o: Amount
+    h: Amount
+    low: Amount = msgspec.field(name="l")
+    v: Amount
+    q: Amount
+
+    def event(self) -> Ticker:
+        """The statistics, in full; a price of 0 is that of a symbol that has not traded."""
+        last, open_, high, low = (Decimal(x) or None for x in (self.c, self.o, self.h, self.low))
+        return Ticker(
+            symbol=self.s,
+            event_ns=ns_of(self.E),
+            delta=False,
+            last=last,
+            open=open_,
+            high=high,
+            low=low,
+            volume=Decimal(self.v),
+            quote_volume=Decimal(self.q),
+        )
+
+
 class Candle(msgspec.Struct, kw_only=True):
     """The `k` of a kline."""
 
@@ -299,6 +328,9 @@ MESSAGES: Messages = MappingProxyType(
         "aggTrade": AggregateTradeMessage,
         "bookTicker": BestQuoteMessage,
         "kline": KlineMessage,
+        "miniTicker": MiniTickerMessage,
+        "!miniTicker": MiniTickerMessage,
+        "24hrMiniTicker": MiniTickerMessage,
     }
 )
 MESSAGES_UNTAGGED: Messages = MappingProxyType({"lastUpdateId": SnapshotMessage, "u": BestQuoteMessage})
