@@ -77,7 +77,8 @@ class Lane:
             for stream in streams
         }
         self.symbols = frozenset(channel.stream.symbol for channel in self.channels.values())
-        self.has_books = any(channel.stream.book for channel in self.channels.values())
+        self.books = [channel.stream.symbol for channel in self.channels.values() if channel.stream.book]
+        self.has_books = bool(self.books)
         self.publisher: bytes | None = None
         self.successor: bytes | None = None
         self.event_ns = 0  # newest time of a published frame
@@ -108,20 +109,23 @@ class Lane:
     def admit(self, frame: Frame) -> Iterable[Frame]:
         """The frames to publish now, in order."""
         channel = self.channels.get(frame.head.stream)
-        if frame.origin == self.publisher:
-            if channel is None:
-                return self._published((frame,))
-            if channel.switched:
-                return ()
-        elif frame.origin != self.successor or channel is None:
-            return ()
-        elif channel.at_snapshot:
-            if not (channel.switched or frame.head.snapshot):
-                return ()
+        if channel is None:
+            return self._published((frame,)) if frame.origin == self.publisher else ()
+        if frame.origin == self.successor:
+            return self._of_successor(channel, frame)
+        return () if channel.switched or frame.origin != self.publisher else self._once(channel, frame)
+
+    def _of_successor(self, channel: Channel, frame: Frame) -> Iterable[Frame]:
+        if channel.at_snapshot and frame.head.snapshot:
             channel.switched = True
-        elif not channel.switched:
-            channel.held.append(frame)
-            return self._release(channel)
+        if channel.switched:
+            return self._once(channel, frame)
+        if channel.at_snapshot:
+            return ()
+        channel.held.append(frame)
+        return self._release(channel)
+
+    def _once(self, channel: Channel, frame: Frame) -> Iterable[Frame]:
         if channel.repeats_until >= 0 and channel.repeats(frame.head):
             return ()
         self._published((frame,), channel)

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
-from typing import Literal
 
 import aiohttp
 import structlog
 
+from connectors.connection import Connection, Socket
 from connectors.endpoint import Endpoint, redacted
 from connectors.lane import Lane, lanes
 from connectors.listing import Listing
@@ -26,7 +26,7 @@ from connectors.publisher import BOOK_EVERY_S, Publisher
 from connectors.reconnect import Allowance, Backoff, rollover_s
 from connectors.rest import Gate, Rest, RestError
 from connectors.snapshots import Snapshots
-from connectors.subscriptions import Dialogue, Renewals
+from connectors.subscriptions import Renewals
 from connectors.telemetry import State, Telemetry
 from connectors.venue import Instrument, Market, ParseError, Reply
 
@@ -34,8 +34,6 @@ from connectors.venue import Instrument, Market, ParseError, Reply
 FATAL = (401, 402, 403)
 MESSAGE_BYTES_MAX = 32 << 20  # the venue is told 1009 for more
 CLOSE_S = 2.0
-
-Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
 _log = structlog.get_logger(__name__)
 
@@ -66,7 +64,7 @@ class Session:
     `key` is the secret of a market with `Live.key_env`: without it the market is down, and nothing is tried.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - it joins all parts of a market
         self,
         market: Market,
         endpoint: Endpoint,
@@ -262,12 +260,8 @@ class Session:
     async def _read(self, connection: Connection) -> None:
         """Publish what arrives until the connection ends; pings are answered by `receive`."""
         lane, origin, socket, outbox = connection.lane, connection.origin, connection.socket, self._outbox
-        receive, publish, now_ns, key = (
-            socket.receive,
-            self._publisher.on_frame,
-            time.time_ns,
-            self._key.encode(),
-        )
+        receive, publish, now_ns = socket.receive, self._publisher.on_frame, time.time_ns
+        key = self._key.encode()
         data = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
         try:
             while True:
