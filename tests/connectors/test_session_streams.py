@@ -6,6 +6,7 @@ What the log holds is judged by a naive reader of its lines.
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
@@ -33,7 +34,7 @@ def test_the_log_holds_the_books_of_the_venue(monkeypatch: Patch, rule: Rule) ->
         assert live.exchange.heard["subscribe"] == 2 and not live.exchange.heard["unsubscribe"]
         assert live.resets() == ["connector started"]
         times = [at_s for at_s, _ in live.net.sent]
-        assert all(later - sooner >= 0.1 - 1e-9 for sooner, later in zip(times, times[1:], strict=False))
+        assert all(later - sooner >= 0.1 - 1e-9 for sooner, later in pairwise(times))
         await live.until(lambda: any(line.origin == b"!clock" for _, line in live.lines))
 
     run(monkeypatch, toy(rule), work)
@@ -276,7 +277,7 @@ def test_pings_go_out_in_time(monkeypatch: Patch) -> None:
         await live.pass_s(31.0)
         pings = [at_s for at_s, frame in live.net.sent if frame == b'{"op":"ping"}']
         assert 9 <= len(pings) <= 10
-        assert all(later - sooner < 3.2 for sooner, later in zip(pings, pings[1:], strict=False))
+        assert all(later - sooner < 3.2 for sooner, later in pairwise(pings))
         live.net.playing = False
         await live.pass_s(30.0)
         assert len(live.net.opened) == 1, "answers to pings are signs of life"

@@ -101,7 +101,7 @@ def toy(rule: Rule, *, keyed: bool = False, symbols_a_socket: int = 100, books: 
             Shape.PAIRS, rule, roles, {"book": Route.DEPTH, "trade": Route.TRADE} | other | followed, {},
             depth=(lambda payload: decode(payload).depth) if depth else None,
         ),
-        key_of=lambda payload: _key_of(payload),
+        key_of=_key_of,
         canonical=market("binance_spot").canonical,
         parse=lambda _: [],
         instruments=lambda payload: decode(payload).listed,
@@ -225,7 +225,7 @@ class ToyExchange:
         (wanted.add if op == "subscribe" else wanted.discard)(name)
         book = self.books[symbol]
         limit = {"depth": book.depth} if channel == "book" and op == "subscribe" and book.depth else {}
-        told = [book.whole(named=self.named)] if limit or channel == "book" and op == "subscribe" else []
+        told = [book.whole(named=self.named)] if channel == "book" and op == "subscribe" else []
         return [_ack(op, sym=symbol, **limit), *([] if symbol in self.deaf else told)]
 
     def pass_ms(self, span_ms: int) -> None:

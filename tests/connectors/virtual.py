@@ -181,7 +181,7 @@ class Run:
 
     async def until(self, condition: Callable[[], Any], patience_s: float = 90.0) -> None:
         async with asyncio.timeout(patience_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - of anything
                 await asyncio.sleep(0.05)
 
 
