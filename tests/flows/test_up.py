@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from connectors.settings import Configuration, Settings, Venue
-from flows.up import parts
+from flows.up import SERVERS, parts
 
 
 def test_without_a_file_it_follows_binance(tmp_path: Path) -> None:
@@ -25,9 +25,7 @@ def test_the_parts_read_the_same_file_and_follow_what_it_names(tmp_path: Path) -
 def test_a_simulated_market_is_kept_apart(tmp_path: Path) -> None:
     chosen = Configuration(Path("isotherm.toml"), Settings(venues={"binance_futures": Venue()}))
     for part in parts(tmp_path, "btcusdt", 5006, simulated=True, configuration=chosen):
-        assert [
-            part.environment[f"ISOTHERM_{name}"] for name in ("CONFIG", "LOG_URL", "STORE_CLICKHOUSE")
-        ] == [""] * 3
+        assert {part.environment[name] for name in ("ISOTHERM_CONFIG", *SERVERS)} == {""}
         if part.name == "connector":
             assert part.arguments[:3] == ("connect", "binance_spot", "binance_futures")
             assert part.arguments[-4:] == ("--retry-cap", "5s", "--symbols", "BTCUSDT")
