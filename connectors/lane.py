@@ -120,8 +120,10 @@ class Lane:
         return (frame, *self._release(channel)) if channel.held else (frame,)
 
     def hand_over(self) -> list[Frame]:
-        """Let the successor publish every stream from here on; what was held of it."""
+        """Let the successor, if there is one, publish every stream from here on; what was held of it."""
         frames: list[Frame] = []
+        if self.successor is None:
+            return frames  # one of the two has ended, its socket is not closed yet
         for channel in self.channels.values():
             if not channel.switched:
                 frames += self._rest(channel)

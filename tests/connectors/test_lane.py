@@ -105,6 +105,16 @@ def test_a_successor_that_dies_leaves_the_stream_to_the_first() -> None:
     assert numbers([*lane.admit(frame(b"a", MARKS, 2))]) == [2]
 
 
+def test_a_hand_over_after_either_has_ended_leaves_the_other() -> None:
+    for ended, left in ((b"a", b"b"), (b"b", b"a")):
+        lane = Lane("/stream", [MARKS], Rule.NEXT_ID)
+        lane.opened(b"a")
+        lane.opened(b"b")
+        lane.lost(ended)
+        assert not lane.hand_over()
+        assert numbers([*lane.admit(frame(left, MARKS, 1))]) == [1]
+
+
 def test_a_lane_without_connection_is_dark_and_strangers_are_not_heard() -> None:
     lane = Lane("/stream", [MARKS], Rule.NEXT_ID)
     lane.opened(b"a")
