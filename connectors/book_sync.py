@@ -16,6 +16,17 @@ class Rule(IntEnum):
     # U <= lastUpdateId <= u. (U is not the previous u + 1 here.)
     # developers.binance.com, USDS-margined futures, "How to manage a local order book correctly", 2026-08
     PREVIOUS_ID = 1
+    # One id a message, u, which rises by one: u <= the book's id is stale, u > id + 1 means that messages are missing.
+    # The venue does not promise it in English; bybit-exchange.github.io, zh-TW, orderbook, 2026-07.
+    CONSECUTIVE = 2
+    # No ids: the checksum after each message tells. docs.kraken.com, "Book checksum (v2)", 2026
+    CHECKSUM = 3
+    # Nothing tells: every message follows. (Gemini market data v2.)
+    NONE = 4
+    # Each message begins at the id at which the one before ended: u <= the book's id is stale, U > id means that
+    # messages are missing. Its U is below its u; where they are equal it is the whole book.
+    # developer.gemini.com/websocket, AsyncAPI 0.10.7 and "Order book reconstruction", 2026-09
+    OVERLAP = 5
 
 
 class Verdict(IntEnum):
@@ -27,7 +38,8 @@ class Verdict(IntEnum):
 
 
 NEXT, STALE, GAP = int(Verdict.NEXT), int(Verdict.STALE), int(Verdict.GAP)
-_NEXT_ID = int(Rule.NEXT_ID)
+_NEXT_ID, _CONSECUTIVE, _CHECKSUM = int(Rule.NEXT_ID), int(Rule.CONSECUTIVE), int(Rule.CHECKSUM)
+_NONE, _OVERLAP = int(Rule.NONE), int(Rule.OVERLAP)
 
 
 def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, previous_id: int) -> int:
@@ -35,12 +47,16 @@ def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, 
 
     `seeded` says that `book_id` is a snapshot's and no message has been applied since: a snapshot falls inside
     a message's id range or on its border, so the first message need only reach over it. `previous_id` is -1
-    where the venue sends none.
+    where the venue sends none. A checksum is looked at after the message has been applied, not here.
     """
+    if rule in (_CHECKSUM, _NONE):
+        return NEXT
     if last_id <= book_id:
         return STALE
+    if rule == _CONSECUTIVE:
+        return NEXT if last_id == book_id + 1 else GAP
+    if rule == _OVERLAP:
+        return NEXT if first_id <= book_id else GAP
     if previous_id == book_id and rule != _NEXT_ID:
         return NEXT
-    if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded):
-        return NEXT
-    return GAP
+    return NEXT if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded) else GAP

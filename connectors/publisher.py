@@ -213,6 +213,7 @@ class Publisher:
         if len(body) > LINE_BYTES_MAX:
             return f"expected a snapshot of at most {LINE_BYTES_MAX} bytes, found {len(body)}"
         self._add(followed.key, recv_ns, encode_line(recv_ns, request.origin, body))
+        assert self._live.read_snapshot is not None
         try:
             snapshot = self._live.read_snapshot(body)
         except ParseError as error:
@@ -234,6 +235,7 @@ class Publisher:
     def on_fuller(self, symbol: str, recv_ns: int, body: bytes) -> str:
         """The answer to a request for more of a live book. "" or what was wrong; then no more is awaited."""
         followed = self._followed[symbol]
+        assert self._live.read_snapshot is not None
         try:
             outcome = followed.book.on_fuller(self._live.read_snapshot(body), self._live.snapshot_limit_max)
         except ParseError as error:

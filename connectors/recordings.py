@@ -1,4 +1,4 @@
-"""Reads recordings of a market into lines: ours, hftbacktest text, cryptofeed jsonl.
+"""Reads recordings of a market into lines: ours, hftbacktest text, cryptofeed jsonl and text.
 
 The format is told by the content, not by the name; gzip, zstd and plain files alike. All is streamed.
 
@@ -7,10 +7,12 @@ The format is told by the content, not by the name; gzip, zstd and plain files a
   github.com/nkaz001/hftbacktest, examples
 * cryptofeed jsonl: an object a line, `t` header, http, connect, send or recv, `data` the payload as a string.
   github.com/bmoscon/cryptofeed, branch v3, sample_data
+* cryptofeed text: `<recv_s>: <payload>` a line, `<address> <-> <s>` a connection, `<address> <- <s>: ...` what was
+  sent. github.com/bmoscon/cryptofeed, sample_data, 2021
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -67,7 +69,10 @@ def _lines(
     if kind == "ours":
         return _ours(path, content, market, clocks)
     keys = _Keys(path, market, symbol)
-    lines = _text(path, content, keys) if kind == "text" else _Cryptofeed(path, market, keys).lines(content)
+    if kind in _SPLITS:
+        lines = _text(path, content, keys, _SPLITS[kind])
+    else:
+        lines = _Cryptofeed(path, market, keys).lines(content)
     return _with_clocks(lines, market) if clocks else lines
 
 
@@ -89,9 +94,10 @@ def _with_clocks(lines: Lines, market: Market) -> Lines:
 
 _TEXT = re.compile(rb"[0-9]{16,19} [{\[]")
 _CRYPTOFEED = re.compile(rb'\{.*"t": ?"(header|http|connect|send|recv)"')
+_CRYPTOFEED_TEXT = re.compile(rb"wss?://[^ ]+ <-|[0-9]{10}\.[0-9]{1,9}: [{\[]")
 
 
-def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed"]:
+def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed", "cryptofeed text"]:
     if not head:
         raise RecordingError(f"{path} is empty, expected a recording")
     if head.startswith(b'{"isotherm_recording":'):
@@ -102,8 +108,10 @@ def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed"]:
             return "text"
         if _CRYPTOFEED.match(line):
             return "cryptofeed"
+        if _CRYPTOFEED_TEXT.match(line):
+            return "cryptofeed text"
     raise RecordingError(
-        f"{path} is no recording of a known format (ours, hftbacktest text, cryptofeed jsonl): "
+        f"{path} is no recording of a known format (ours, hftbacktest text, cryptofeed jsonl or text): "
         f"it begins with {head[:60]!r}"
     )
 
@@ -194,19 +202,23 @@ _OPENING: Final = (b"{", b"[")
 _CLOSING: Final = (b"}", b"]")
 
 
-# ---- hftbacktest text
+# ---- a receive time and a payload a line
+
+_Split = Callable[[bytes], tuple[int | None, bytes] | None]
 
 
-def _text(path: Path, content: Iterator[bytes | Fault], keys: _Keys) -> Lines:
+def _text(path: Path, content: Iterator[bytes | Fault], keys: _Keys, split: _Split) -> Lines:
     for item in _numbered(path, content):
         if isinstance(item, Fault):
             yield item
             continue
         number, text, ended = item
-        time, _, payload = text.partition(b" ")
-        recv_ns = _recv_ns(time)
+        found = split(text)
+        if found is None:
+            continue
+        recv_ns, payload = found
         if recv_ns is None:
-            yield _fault(path, number, "expected a receive time in ns or us, a blank and a message", text)
+            yield _fault(path, number, "expected a receive time, a blank and a message", text)
         elif reason := _unfit(payload) or (None if ended else _cut_off(payload)):
             yield _fault(path, number, reason, text)
         elif key := keys.of(payload):
@@ -217,6 +229,11 @@ def _text(path: Path, content: Iterator[bytes | Fault], keys: _Keys) -> Lines:
             yield keys.of_unnamed(WS), Line(recv_ns, WS, payload)
 
 
+def _hftbacktest(text: bytes) -> tuple[int | None, bytes]:
+    time, _, payload = text.partition(b" ")
+    return _recv_ns(time), payload
+
+
 def _recv_ns(digits: bytes) -> int | None:
     """Time of receipt from 2001 to 2096 in ns, or us; None for anything else."""
     if digits.isdigit() and digits[:1] in (b"1", b"2", b"3"):
@@ -225,6 +242,20 @@ def _recv_ns(digits: bytes) -> int | None:
         if len(digits) == 16:
             return int(digits) * 1000
     return None
+
+
+def _cryptofeed_text(text: bytes) -> tuple[int | None, bytes] | None:
+    if _NOT_RECEIVED.match(text):
+        return None
+    time, _, payload = text.partition(b": ")
+    seconds, _, fraction = time.partition(b".")
+    if len(seconds) != 10 or not fraction.isdigit() or len(fraction) > 9:
+        return None, payload
+    return _recv_ns(seconds + fraction.ljust(9, b"0")), payload
+
+
+_NOT_RECEIVED = re.compile(rb"wss?://[^ ]+ <-")
+_SPLITS: Final[dict[str, _Split]] = {"text": _hftbacktest, "cryptofeed text": _cryptofeed_text}
 
 
 # ---- cryptofeed jsonl

@@ -134,22 +134,26 @@ class Session:
     async def _instruments(self) -> list[Instrument]:
         """What the venue says of the symbols followed; without those it does not know."""
         try:
-            answer = await self._rest.get(self._live.instruments(self._symbols))
+            return await self._asked(self._symbols)
         except RestError as error:
             if error.status != 400 or len(self._symbols) == 1:
                 raise
             # One unknown symbol spoils the request for all of them.
             return [each for symbol in self._symbols for each in await self._instrument(symbol)]
-        return self._followed(answer.body)
 
     async def _instrument(self, symbol: str) -> list[Instrument]:
         try:
-            answer = await self._rest.get(self._live.instruments([symbol]))
+            return await self._asked([symbol])
         except RestError as error:
             if error.status != 400:
                 raise
             return []
-        return self._followed(answer.body)
+
+    async def _asked(self, symbols: Sequence[str]) -> list[Instrument]:
+        if self._live.instruments is None:
+            return []
+        bodies = [(await self._rest.get(each)).body for each in self._live.instruments(list(symbols))]
+        return [each for body in bodies for each in self._followed(body)]
 
     def _followed(self, body: bytes) -> list[Instrument]:
         return [each for each in self._market.instruments(body) if each.symbol in self._symbols]
@@ -225,7 +229,7 @@ class Session:
 
     async def _open(self, lane: Lane, backoff: Backoff, tasks: asyncio.TaskGroup) -> _Connection:
         """A new connection of the lane, being read; waits and tries until there is one."""
-        url = self._endpoint.ws_url + self._live.socket_url(lane.path, list(lane.channels))
+        url = self._endpoint.ws_url + self._live.socket_url(lane.path, list(lane.channels), "")
         while True:
             try:
                 socket = await self._connect(url)

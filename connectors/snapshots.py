@@ -50,6 +50,7 @@ class Snapshots:
 
     async def _attempt(self, symbol: str) -> str:
         """What was wrong; empty if nothing."""
+        assert self._live.snapshot is not None
         request = self._live.snapshot(symbol, self._live.snapshot_limit)
         if self._rest.gate.closed_s(time.monotonic()):
             said = "bans this address" if self._rest.gate.banned else "wants fewer requests"
@@ -61,6 +62,7 @@ class Snapshots:
         return self._publisher.on_snapshot(symbol, request, answer.recv_ns, answer.body, time.monotonic())
 
     async def _widen(self, symbol: str) -> None:
+        assert self._live.snapshot is not None
         try:
             answer = await self._rest.get(self._live.snapshot(symbol, self._live.snapshot_limit_max))
             problem = self._publisher.on_fuller(symbol, answer.recv_ns, answer.body)

@@ -7,7 +7,7 @@ pure: no socket, no clock.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -24,18 +24,25 @@ class Shape(IntEnum):
     """How a venue writes the levels of one side."""
 
     PAIRS = 0  # [["61737.6","0.012"], ...]
+    OBJECTS = 1  # [{"price":61737.6,"qty":0.01200000}, ...]: numbers whose trailing zeros count
+    SIDED = 2  # one array for both sides: [["buy","61737.6","0.012"], ["sell", ...], ...]
 
 
 class Role(IntEnum):
     """What a key of a book message means to the kernel. Keys are looked at wherever they stand."""
 
-    ROUTE = 0  # names the channel or event: `stream`, `e`
-    EVENT_MS = 1  # venue event time, ms UTC
+    ROUTE = 0  # names the channel or event: `stream`, `e`, `topic`
+    EVENT_TIME = 1  # venue event time: UTC in ms, us or ns, told by its magnitude, or RFC 3339 text
     FIRST_ID = 2  # U
     LAST_ID = 3  # u, lastUpdateId
     PREVIOUS_ID = 4  # pu
     BIDS = 5
     ASKS = 6
+    SIDES = 7  # one array for both sides (Shape.SIDED)
+    CHECKSUM = 8  # of the book after the message
+    KIND = 9  # its value is "snapshot" where the message replaces the book
+    # Where the key stands, whatever its value, the message replaces the book; an integer there is its LAST_ID too.
+    WHOLE = 10
 
 
 class Route(IntEnum):
@@ -44,8 +51,9 @@ class Route(IntEnum):
     UNKNOWN = 0  # dead-lettered and counted
     DEPTH = 1
     SNAPSHOT = 2
-    TRADE = 3
+    TRADE = 3  # of the tape: trades, and prices of a source that has no trades
     OTHER = 4  # known, of no interest to the book: best quotes, klines, acknowledgements ...
+    SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,10 @@ class BookWire:
 
     `routes` maps the channel (`depth` of `btcusdt@depth@100ms`, or an event type) to its kind; a message
     without a ROUTE key is judged by its first key in `untagged`. Names are matched by their first 8 bytes.
+
+    A venue's snapshots come by REST (Route.SNAPSHOT) or in the stream itself: a DEPTH message that roles KIND
+    or WHOLE mark, or whose ids tell it under Rule.OVERLAP, replaces the book. Where no key has role EVENT_TIME,
+    the receive time stands for the event's.
     """
 
     shape: Shape
@@ -61,6 +73,20 @@ class BookWire:
     roles: Mapping[str, Role]
     routes: Mapping[str, Route]
     untagged: Mapping[str, Route]
+    # None: the venue tells of the whole book. Else it tells of the best levels a side only, and forgets the others
+    # without a word; how many, from a payload that says so (a snapshot, a SUBSCRIPTION), None from one that does not.
+    depth: Callable[[bytes], int | None] | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether book messages bear the venue's time."""
+        return Role.EVENT_TIME in self.roles.values()
+
+    @property
+    def in_stream(self) -> bool:
+        """Whether snapshots come in the stream of updates."""
+        marks = {Role.KIND, Role.WHOLE}
+        return self.rule is Rule.OVERLAP or not marks.isdisjoint(self.roles.values())
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,14 +104,14 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade; `side` is the aggressor's (taker's)."""
+    """One trade; `side` is the aggressor's (taker's), unknown where the source does not tell."""
 
     symbol: str
     event_ns: int
-    trade_id: int
+    trade_id: int  # the venue's; of a UUID its first 64 bits
     price: Decimal
     size: Decimal
-    side: Literal["buy", "sell"]
+    side: Literal["buy", "sell", "unknown"]
     aggregated: bool = False  # several fills of one taker order at one price in one message
 
 
@@ -101,7 +127,10 @@ class BestQuote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency."""
+    """A bar [open_ns, open_ns + interval_s), labelled by its open time; volumes in base and quote currency.
+
+    None is what the source does not tell: bars of prices have no volume at all.
+    """
 
     symbol: str
     interval_s: int
@@ -110,10 +139,10 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     high: Decimal
     low: Decimal
     close: Decimal
-    volume: Decimal
-    quote_volume: Decimal
-    buy_volume: Decimal
-    trades: int
+    volume: Decimal | None
+    quote_volume: Decimal | None
+    buy_volume: Decimal | None
+    trades: int | None
     closed: bool
 
 
@@ -139,6 +168,46 @@ class Liquidation(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool  # False: the venue publishes a sample
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """A last price without a trade: no size, no side. It feeds prices and bars, never volume."""
+
+    symbol: str
+    event_ns: int
+    price: Decimal
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+
+
+class Ticker(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of an instrument as a venue pushes them; None is not told, which in a delta means unchanged."""
+
+    symbol: str
+    event_ns: int
+    delta: bool  # to be merged over what was told before
+    last: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    mark: Decimal | None = None
+    index: Decimal | None = None
+    funding_rate: Decimal | None = None  # of the current period
+    next_funding_ns: int | None = None
+    open_interest: Decimal | None = None  # base currency
+    open: Decimal | None = None  # 24 hours ago; as the four below over the last 24 hours
+    high: Decimal | None = None
+    low: Decimal | None = None
+    volume: Decimal | None = None  # base currency
+    quote_volume: Decimal | None = None
+
+    def over(self, told: "Ticker | None") -> "Ticker":
+        """This ticker merged over what was told before it; itself if it is no delta."""
+        if not self.delta or told is None:
+            return self
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return msgspec.structs.replace(
+            told, **{name: value for name, value in found.items() if value is not None}, delta=False
+        )
+
+
 class Depth(msgspec.Struct, frozen=True, kw_only=True):
     """A book message as Python objects: for tests and tools. The flow's kernel reads the bytes itself."""
 
@@ -150,9 +219,10 @@ class Depth(msgspec.Struct, frozen=True, kw_only=True):
     bids: list[tuple[Decimal, Decimal]]
     asks: list[tuple[Decimal, Decimal]]
     snapshot: bool
+    checksum: int | None = None
 
 
-Event = Trade | BestQuote | Bar | MarkPrice | Liquidation | Depth
+Event = Trade | BestQuote | Bar | MarkPrice | Liquidation | Price | Ticker | Depth
 
 
 class ParseError(ValueError):
@@ -160,6 +230,15 @@ class ParseError(ValueError):
 
 
 Levels = list[tuple[str, str]]  # price and size as the wire writes them
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What an answer of the venue says of what was asked of it over a socket."""
+
+    ready: bool = False  # the login, where there is one, was accepted: subscriptions may follow
+    refused: tuple[str, ...] = ()  # symbols that it will not send
+    error: str = ""  # why; or what else it complains of. Never a key.
+    fatal: bool = False  # the key, the plan or the address is refused: trying again soon is of no use
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
@@ -173,6 +252,10 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     bids: Levels = []
     asks: Levels = []
     closing: bool = False  # the venue will close the connection soon
+    snapshot: bool = False  # a book message that replaces the book
+    checksum: int = -1  # of the book after the message; -1: none
+    instruments: bool = False  # `Market.instruments` reads the frame
+    reply: Reply | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -209,26 +292,42 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """How a market is reached while it runs, and what it bears. Functions raise nothing but ParseError."""
+    """How a market is reached while it runs, and what it bears. Functions raise nothing but ParseError.
+
+    Streams are followed by the socket's URL, or by the frames that `subscribe` gives. A book that needs a snapshot
+    asks for one by REST where `snapshot` is given; else its stream is left and followed anew.
+    """
 
     ws_url: str
     rest_url: str
     symbols: tuple[str, ...]  # those followed by default
     streams: Callable[[str], list[Stream]]  # of a symbol
-    socket_url: Callable[[str, list[str]], str]  # path and stream names -> path with query
+    socket_url: Callable[
+        [str, list[str], str], str
+    ]  # path, stream names, key ("" without) -> path with query
     streams_max: int  # on one connection
-    connection_s: float  # the venue closes a connection of this age
+    connection_s: float  # the venue closes a connection of this age; inf: it names none
     silence_s: float  # a socket without any frame for so long is taken for dead
     head: Callable[[bytes], Head]
-    instruments: Callable[[list[str]], Request]  # of symbols; `Market.instruments` reads the answer
-    snapshot: Callable[[str, int], Request]  # symbol and limit; `read_snapshot` reads the answer
-    read_snapshot: Callable[[bytes], Snapshot]
-    snapshot_limit: int  # of the first snapshot of a book
-    snapshot_limit_max: int  # of one that is to show more of it
-    weight_per_minute: int  # of requests, per IP address
-    weight_header: str  # what the venue says was used of it
     connects_max: int  # attempts per IP address in `connects_span_s`
     connects_span_s: float
+    # Of symbols; `Market.instruments` reads the answers. None: no request tells them.
+    instruments: Callable[[list[str]], list[Request]] | None = None
+    weight_per_minute: int = 60  # of requests, per IP address
+    weight_header: str = ""  # what the venue says was used of it; "": it does not
+    # REST snapshots: symbol and limit; `read_snapshot` reads the answer. None: snapshots come in the stream.
+    snapshot: Callable[[str, int], Request] | None = None
+    read_snapshot: Callable[[bytes], Snapshot] | None = None
+    snapshot_limit: int = 0  # of the first snapshot of a book
+    snapshot_limit_max: int = 0  # of one that is to show more of it
+    # Control frames. Frames of `subscribe` name their symbol or streams, so that `head` can tell who was refused.
+    key_env: str | None = None  # environment variable of the key without which the venue tells nothing
+    login: Callable[[str], bytes] | None = None  # key -> first frame; subscriptions wait for Reply.ready
+    subscribe: Callable[[Sequence[Stream]], list[bytes]] | None = None
+    unsubscribe: Callable[[Sequence[Stream]], list[bytes]] | None = None
+    send_every_s: float = 0.2  # between two control frames
+    ping: bytes | None = None  # sent every `ping_s`; protocol pings are answered in any case
+    ping_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +341,17 @@ class Market:
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
     live: Live
+    by_default: bool = True  # followed where the user names no market; a second API of one venue is not
 
     @property
     def topic(self) -> str:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
+
+    @property
+    def has_book(self) -> bool:
+        """Whether it sends order books; else trades or prices only."""
+        return Route.DEPTH in self.wire.routes.values()
 
 
 class UnknownMarketError(LookupError):

@@ -49,4 +49,4 @@ def _feature(interval_s: int, measures: dict[str, Any]) -> Message:
     return Message(FEATURES, known["instrument"].encode(), [row], known["version"])
 
 
-FLOW = Flow("depth", of_markets(DepthKernel), messages)
+FLOW = Flow("depth", of_markets(DepthKernel, lambda market: market.has_book), messages)

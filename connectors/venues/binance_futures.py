@@ -201,7 +201,7 @@ LIVE = Live(
     connection_s=spot.CONNECTION_S,
     silence_s=spot.SOCKET_SILENCE_S,
     head=spot.head,
-    instruments=lambda _: Request("/fapi/v1/exchangeInfo", weight=1),
+    instruments=lambda _: [Request("/fapi/v1/exchangeInfo", weight=1)],
     snapshot=spot.snapshot_request("/fapi/v1/depth", _SNAPSHOT_WEIGHTS),
     read_snapshot=spot.read_snapshot,
     snapshot_limit=1000,

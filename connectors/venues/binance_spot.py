@@ -39,6 +39,7 @@ from connectors.venue import (
     Shape,
     Snapshot,
     Stream,
+    Ticker,
     Trade,
 )
 from connectors.venue import Levels as LevelTexts
@@ -57,7 +58,7 @@ ROLES: Mapping[str, Role] = MappingProxyType(
     {
         "stream": Role.ROUTE,
         "e": Role.ROUTE,
-        "E": Role.EVENT_MS,
+        "E": Role.EVENT_TIME,
         "U": Role.FIRST_ID,
         "u": Role.LAST_ID,
         "lastUpdateId": Role.LAST_ID,
@@ -182,6 +183,34 @@ class BestQuoteMessage(Message, kw_only=True, tag_field="e", tag="bookTicker"):
         )
 
 
+class MiniTickerMessage(Message, kw_only=True, tag_field="e", tag="24hrMiniTicker"):
+    """What the last 24 hours were like: close, open, high, low, volume in base and in quote currency."""
+
+    s: Symbol
+    E: Id
+    c: Amount
+    o: Amount
+    h: Amount
+    low: Amount = msgspec.field(name="l")
+    v: Amount
+    q: Amount
+
+    def event(self) -> Ticker:
+        """The statistics, in full; a price of 0 is that of a symbol that has not traded."""
+        last, open_, high, low = (Decimal(x) or None for x in (self.c, self.o, self.h, self.low))
+        return Ticker(
+            symbol=self.s,
+            event_ns=ns_of(self.E),
+            delta=False,
+            last=last,
+            open=open_,
+            high=high,
+            low=low,
+            volume=Decimal(self.v),
+            quote_volume=Decimal(self.q),
+        )
+
+
 class Candle(msgspec.Struct, kw_only=True):
     """The `k` of a kline."""
 
@@ -299,6 +328,9 @@ MESSAGES: Messages = MappingProxyType(
         "aggTrade": AggregateTradeMessage,
         "bookTicker": BestQuoteMessage,
         "kline": KlineMessage,
+        "miniTicker": MiniTickerMessage,
+        "!miniTicker": MiniTickerMessage,
+        "24hrMiniTicker": MiniTickerMessage,
     }
 )
 MESSAGES_UNTAGGED: Messages = MappingProxyType({"lastUpdateId": SnapshotMessage, "u": BestQuoteMessage})
@@ -567,7 +599,7 @@ def read_snapshot(payload: bytes) -> Snapshot:
     return Snapshot(found.last_update_id, found.bids, found.asks)
 
 
-def socket_url(path: str, streams: list[str]) -> str:
+def socket_url(path: str, streams: list[str], _: str) -> str:
     """Streams are subscribed in the URL: no control message is sent, so their limits cannot be met."""
     return f"{path}?streams={'/'.join(streams)}"
 
@@ -580,10 +612,10 @@ def _streams(symbol: str) -> list[Stream]:
     ]
 
 
-def _instruments_request(symbols: list[str]) -> Request:
+def _instruments_request(symbols: list[str]) -> list[Request]:
     # The whole of it is over 10 MB. Asking for a symbol that does not exist is an error, code -1121.
     wanted = url.quote(msgspec.json.encode(symbols).decode(), safe="")
-    return Request(f"/api/v3/exchangeInfo?symbols={wanted}", weight=20)
+    return [Request(f"/api/v3/exchangeInfo?symbols={wanted}", weight=20)]
 
 
 # rest-api.md, order book: limit 1-100, 101-500, 501-1000, 1001-5000.

@@ -1,5 +1,6 @@
 """The state of a feed in words."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -7,6 +8,8 @@ STALE_S = 5.0  # five times the usual second between two columns
 RECORDED_S = 300.0
 RED_S = 30.0
 SILENT_S = 10.0  # a connector reports each second
+VENUES_NAMED = 2
+REASON_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,37 @@ def health(newest_s: int, received_ns: int, now_ns: int, gaps_1h: int, feed: Fee
             "stale", f"No message for {age(age_s)} (usual 1 s). Book shown is from {clock(newest_s)} UTC."
         )
     return Health("live", f"Live, newest message {age(age_s)} ago. {_gaps(gaps_1h)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """A market: how many of its feeds are live, and why another one is not."""
+
+    name: str
+    feeds: int
+    live: int
+    reason: str
+
+
+def venues(found: Sequence[Venue]) -> Health:
+    """State of all markets together: the names of those that are down, or partly so, come first."""
+    if not found:
+        return Health("recorded", "No connector")
+    troubled = sorted(
+        (venue for venue in found if venue.live < venue.feeds), key=lambda venue: venue.live > 0
+    )
+    whole = len(found) - len(troubled)
+    live = f"{whole} venue{'' if whole == 1 else 's'} live"
+    if not troubled:
+        return Health("live", live)
+    shown = ". ".join(_trouble(venue) for venue in troubled[:VENUES_NAMED])
+    more = f". {len(troubled) - VENUES_NAMED} more" if len(troubled) > VENUES_NAMED else ""
+    return Health("stale", f"{shown}{more}. {live}")
+
+
+def _trouble(venue: Venue) -> str:
+    how = "down" if venue.live == 0 else f"{venue.live} of {venue.feeds} live"
+    return f"{venue.name} {how}: {venue.reason[:REASON_SHOWN]}"
 
 
 def age(seconds: float) -> str:

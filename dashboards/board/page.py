@@ -35,7 +35,10 @@ ZONE_LABELS = ["Local", "UTC"]
 AXIS_PX = 76
 TIME_AXIS_PX = 26  # templates/depth.html places the price tag above it
 NO_STATUS = {
-    name: [""] for name in ("last", "tick", "spread", "imbalance", "state", "words", "lost", "trades", "ladder")
+    name: [""]
+    for name in (
+        "last", "tick", "spread", "imbalance", "state", "words", "venues", "venues_state", "lost", "trades", "ladder"
+    )
 } | {"last_price": [float("nan")]}  # fmt: skip
 
 # isotherm.* is page script of templates/depth.html.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.board.columns import Column
-from dashboards.board.health import Feed
+from dashboards.board.health import Feed, Venue
 from sql.client import Store
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
@@ -103,8 +103,16 @@ def feed(store: Store, book: Book) -> Feed | None:
     return Feed(*rows[0]) if rows else None
 
 
+def venues(store: Store) -> list[Venue]:
+    """Every market that a connector told of within the last hour, by name. Raises StoreError."""
+    rows = store.query("SELECT venue, feeds, live, reason FROM market.venue_health_now ORDER BY venue")
+    return [Venue(str(row[0]), int(row[1]), int(row[2]), str(row[3])) for row in rows]
+
+
 def trade_sums(store: Store, book: Book, bucket_ms: int, from_s: int, until_s: int) -> TradeSums:
     """Sums per `bucket_ms` and aggressor of the trades in [from_s, until_s), the TRADES_MAX largest, by time.
+
+    Trades without a known aggressor are left out.
 
     Raises:
         StoreError: the store refused or is away.
@@ -113,7 +121,7 @@ def trade_sums(store: Store, book: Book, bucket_ms: int, from_s: int, until_s: i
         "SELECT intDiv(time_ns, {bucket_ns:Int64}) AS bucket, side, sum(price * size) / sum(size) AS mean,"
         " sum(size) AS total FROM market.trades"
         " WHERE instrument = {instrument:String} AND venue = {venue:String}"
-        " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64} AND size > 0"
+        " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64} AND size > 0 AND side != 'unknown'"
         " GROUP BY bucket, side ORDER BY total DESC LIMIT {limit:UInt32}",
         {"instrument": book.instrument, "venue": book.venue, "bucket_ns": bucket_ms * 1_000_000,
          "from_ns": from_s * 1_000_000_000, "until_ns": until_s * 1_000_000_000, "limit": TRADES_MAX},

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from dashboards.board import queries
 from dashboards.board.columns import Column
-from dashboards.board.health import Feed
+from dashboards.board.health import Feed, Venue
 from dashboards.board.queries import Book, TradeSums
 from sql.client import Store, StoreError
 
@@ -61,6 +61,10 @@ class Reader:
     def feed(self, book: Book) -> Feed | None:
         """What the connector told last of the book's feed."""
         return self._ask(("feed", _key(book)), lambda: queries.feed(self._store, book))
+
+    def venues(self) -> list[Venue]:
+        """How all markets are."""
+        return self._ask(("venues",), lambda: queries.venues(self._store))
 
     def _ask(self, key: tuple[Any, ...], question: Callable[[], T]) -> T:
         with self._lock:

@@ -23,7 +23,7 @@ from dashboards.board.columns import (
     row_for,
     tile_start,
 )
-from dashboards.board.health import Feed, age, clock, health, size_text
+from dashboards.board.health import Feed, Venue, age, clock, health, size_text, venues
 from dashboards.board.intensity import EMPTY, Scale, default_handles, scale_for
 from dashboards.board.page import STEP_LABELS, DepthPage
 from dashboards.board.queries import TradeSums
@@ -65,6 +65,7 @@ class Session:
         self._fresh = (0, 0)
         self._gaps_1h = 0
         self._feed: Feed | None = None
+        self._venues: list[Venue] = []
         self._error: StoreError | None = None
         self._answered_ns = 0
         self._moved_ns = 0
@@ -85,6 +86,7 @@ class Session:
             self._ask_trades(from_s)
             self._gaps_1h = self._reader.gaps(self._book, self._fresh[0] - 3600, self._fresh[0] + 60)
             self._feed = self._reader.feed(self._book)
+            self._venues = self._reader.venues()
         except StoreError as error:
             self._error = error
         else:
@@ -402,6 +404,7 @@ class Session:
             return
         column, decimals = self._columns[-1], _decimals(self._book.tick)
         state = health(*self._fresh, now_ns, self._gaps_1h, self._feed)
+        markets = venues(self._venues)
         spread = column.best_ask - column.best_bid
         count = round(spread / self._book.tick) if self._book.tick else 0
         ticks = f", {count} tick{'' if count == 1 else 's'}" if count else ""
@@ -419,6 +422,8 @@ class Session:
             "imbalance": _signed(column.imbalance),
             "state": state.state,
             "words": state.words,
+            "venues": markets.words,
+            "venues_state": markets.state,
             "lost": lost,
             "trades": f", {self._threshold:g} {base} and more" if self._trades.size.size else ": none yet",
             "ladder": f"Book now, {base}",

@@ -94,9 +94,11 @@ class Flow:
         return flow
 
 
-def of_markets(kernel: Callable[[Market, int], Kernel]) -> dict[str, Callable[[int], Kernel]]:
-    """That kernel for the raw topic of every known market."""
-    return {found.topic: partial(kernel, found) for found in map(market, markets())}
+def of_markets(
+    kernel: Callable[[Market, int], Kernel], wanted: Callable[[Market], bool] = lambda _: True
+) -> dict[str, Callable[[int], Kernel]]:
+    """That kernel for the raw topic of every known market, or those wanted."""
+    return {found.topic: partial(kernel, found) for found in map(market, markets()) if wanted(found)}
 
 
 def _without_key(item: tuple[str, list[Block]]) -> list[Block]:

@@ -51,3 +51,29 @@ FROM
     LIMIT 1 BY venue, symbol
 )
 COMMENT 'How the feeds are: the latest row of each feed told of within the last hour, with its age. Times UTC, spans in s and ms';
+
+CREATE OR REPLACE VIEW market.venue_health_now
+(
+    venue LowCardinality(String) COMMENT 'Market, e.g. binance_futures (name)',
+    feeds UInt64 COMMENT 'Its feeds told of within the last hour (count)',
+    live UInt64 COMMENT 'Of them those that are live, as told within the last 10 s (count)',
+    told_s Float64 COMMENT 'Since a connector told of it last (s)',
+    reason String COMMENT 'Why one that is not live is not, for people (text)',
+    age_s Float64 COMMENT 'Since its newest message, until now; NaN: none yet (s)',
+    messages_per_s Float64 COMMENT 'Messages of all its feeds in the last second told of (1/s)',
+    gaps UInt64 COMMENT 'Breaks of its books'' sequences since the connector began (count)'
+)
+AS SELECT
+    venue, count() AS feeds, countIf(is_live) AS live, min(told) AS told_s,
+    if(live = feeds, '', if(told_s >= 10, 'the connector does not report', anyIf(why, NOT is_live))) AS reason,
+    if(countIf(isFinite(age)) = 0, nan, minIf(age, isFinite(age))) AS age_s,
+    sum(rate) AS messages_per_s, sum(breaks) AS gaps
+FROM
+(
+    SELECT
+        venue, told_s AS told, state = 'live' AND told_s < 10 AS is_live, if(reason = '', toString(state), reason) AS why,
+        age_s AS age, messages_per_s AS rate, gaps AS breaks
+    FROM market.feed_health_now
+)
+GROUP BY venue
+COMMENT 'How the markets are: one row per market with a feed told of within the last hour. Spans in s';

@@ -102,7 +102,7 @@ def _logged(folder: Path) -> int:
 async def _bare(endpoint: Endpoint, count: int) -> None:
     async with aiohttp.ClientSession() as http:
         urls = [
-            endpoint.ws_url + MARKET.live.socket_url(lane.path, list(lane.channels))
+            endpoint.ws_url + MARKET.live.socket_url(lane.path, list(lane.channels), "")
             for lane in lanes(MARKET, [SYMBOL])
         ]
         sockets = [

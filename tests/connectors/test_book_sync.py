@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from connectors.book_sync import GAP, NEXT, STALE, Rule, Verdict, verdict
 
 SPOT, FUTURES = int(Rule.NEXT_ID), int(Rule.PREVIOUS_ID)
+OVERLAP = int(Rule.OVERLAP)
 SEEDED, LIVE = True, False
 ids = st.integers(0, 2**62)
 
@@ -50,7 +51,23 @@ def test_futures(
     assert verdict(FUTURES, seeded, book_id, first_id, last_id, previous_id) == said, why
 
 
-@given(st.sampled_from([SPOT, FUTURES]), st.booleans(), ids, ids, ids, ids)
+@pytest.mark.parametrize(
+    ("why", "seeded", "book_id", "first_id", "last_id", "said"),
+    [
+        ("U is the last u", LIVE, 105, 105, 110, NEXT),
+        ("U is the snapshot's id", SEEDED, 105, 105, 106, NEXT),
+        ("it overlaps", LIVE, 105, 104, 110, NEXT),
+        ("U is u + 1: a message of one update is missing", LIVE, 105, 106, 107, GAP),
+        ("messages are missing", SEEDED, 105, 120, 130, GAP),
+        ("the same message again", LIVE, 105, 100, 105, STALE),
+        ("a message of before the snapshot", SEEDED, 105, 90, 100, STALE),
+    ],
+)
+def test_overlap(why: str, seeded: bool, book_id: int, first_id: int, last_id: int, said: int) -> None:
+    assert verdict(OVERLAP, seeded, book_id, first_id, last_id, -1) == said, why
+
+
+@given(st.sampled_from([SPOT, FUTURES, OVERLAP]), st.booleans(), ids, ids, ids, ids)
 def test_what_is_applied_moves_the_book_forward(
     rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, previous_id: int
 ) -> None:
@@ -64,7 +81,7 @@ def test_what_is_applied_moves_the_book_forward(
 def test_one_lost_message_is_always_noticed(
     start: int, steps: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    """Of messages that follow one another one is lost: the next is a gap under both rules."""
+    """Of messages that follow one another one is lost: the next is a gap."""
     messages, at = [], start
     for skipped, length in steps:
         first_id = at + 1 + skipped
@@ -77,6 +94,7 @@ def test_one_lost_message_is_always_noticed(
             continue
         said = verdict(FUTURES, LIVE, book_id, first_id, last_id, previous_id)
         assert said == (GAP if index == lost + 1 else NEXT)
+        assert verdict(OVERLAP, LIVE, book_id, previous_id, last_id, -1) == said
         if said == GAP:
             assert verdict(SPOT, LIVE, book_id, first_id, last_id, -1) == GAP
             break

@@ -457,4 +457,4 @@ def test_sockets_are_shared_out_by_path_and_length(served) -> None:
     assert sorted((name, lane.path) for lane in held for name in lane.channels) == sorted(wanted)
     for lane in held:
         assert len(lane.channels) <= served.live.streams_max
-        assert len(served.live.socket_url(lane.path, list(lane.channels))) < 7000
+        assert len(served.live.socket_url(lane.path, list(lane.channels), "")) < 7000

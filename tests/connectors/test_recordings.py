@@ -131,6 +131,44 @@ def test_a_snapshot_needs_a_symbol(tmp_path: Path) -> None:
         next(items)
 
 
+# ---- cryptofeed text
+
+SENT = b'wss://api/ <- 1618677942.462008: {"type":"subscribe"}\n'
+CONNECTED = b"wss://api/ <-> 1618677942.3390841\n"
+
+
+def test_cryptofeed_text(tmp_path: Path) -> None:
+    content = CONNECTED + SENT + b'1618677942.6065001: %s\n1618677942.5: {"a":1}\n\n\n' % FRAME
+    lines, faults = split(read(file(tmp_path, content), SPOT))
+    assert faults == []
+    assert lines == [
+        (b"BTCUSDT", Line(1618677942_606500100, b"ws", FRAME)),
+        (b"ws", Line(1618677942_500000000, b"ws", b'{"a":1}')),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"no time at all", "receive time"),
+        (FRAME, "receive time"),
+        (b"1618677942: " + FRAME, "receive time"),
+        (b"16186779420.1: " + FRAME, "receive time"),
+        (b"9618677942.1: " + FRAME, "receive time"),
+        (b"1618677942.1e5: " + FRAME, "receive time"),
+        (b"1618677942.1234567890: " + FRAME, "receive time"),
+        (b"1618677942.1: ", "whole JSON"),
+        (b"1618677942.1: " + FRAME[:-10], "whole JSON"),
+    ],
+)
+def test_malformed_cryptofeed_text(tmp_path: Path, bad: bytes, reason: str) -> None:
+    good = b"1618677942.1: %s\n" % FRAME
+    lines, (fault,) = split(read(file(tmp_path, CONNECTED + good + bad + b"\n" + good), SPOT))
+    assert len(lines) == 2
+    assert (fault.position, fault.head) == (3, bad[:80])
+    assert reason in fault.reason
+
+
 # ---- what is no recording
 
 

@@ -21,7 +21,10 @@ def test_an_unknown_market_is_told_what_there_is() -> None:
 def test_a_market_describes_its_book(served: Market) -> None:
     assert re.fullmatch(r"[a-z0-9_]+", served.name)
     roles = set(served.wire.roles.values())
-    assert {Role.ROUTE, Role.LAST_ID, Role.BIDS, Role.ASKS} <= roles
     kinds = {*served.wire.routes.values(), *served.wire.untagged.values()}
-    assert {Route.DEPTH, Route.SNAPSHOT, Route.OTHER} <= kinds
+    assert {Route.TRADE, Route.OTHER} <= kinds
     assert Route.UNKNOWN not in kinds
+    assert Role.ROUTE in roles
+    assert served.has_book == ({Role.BIDS, Role.ASKS} <= roles or Role.SIDES in roles)
+    # A book begins from a snapshot, by REST or in the stream.
+    assert served.has_book == (Route.SNAPSHOT in kinds or served.wire.in_stream)

@@ -1,6 +1,6 @@
 import pytest
 
-from dashboards.board.health import Feed, age, health, size_text
+from dashboards.board.health import Feed, Venue, age, health, size_text, venues
 
 NOON = 1_723_118_400
 S = 1_000_000_000
@@ -42,6 +42,27 @@ def test_words(age_s, gaps, state, words):
 def test_what_the_connector_tells_goes_first(feed, age_s, state, words):
     found = health(NOON, NOON * S, int((NOON + age_s) * S), 0, feed)
     assert (found.state, found.words) == (state, words)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "words"),
+    [
+        ([], "recorded", "No connector"),
+        ([Venue("kraken", 3, 3, "")], "live", "1 venue live"),
+        ([Venue("bybit_spot", 2, 2, ""), Venue("kraken", 3, 3, "")], "live", "2 venues live"),
+        (
+            [Venue("bybit_spot", 3, 2, "no trades"), Venue("gemini", 1, 1, ""), Venue("kraken", 3, 0, "closed")],
+            "stale", "kraken down: closed. bybit_spot 2 of 3 live: no trades. 1 venue live",
+        ),
+        (
+            [Venue(name, 1, 0, "closed") for name in ("a", "b", "c")],
+            "stale", "a down: closed. b down: closed. 1 more. 0 venues live",
+        ),
+    ],
+)  # fmt: skip
+def test_the_venues_that_are_down_are_named(found, state, words):
+    told = venues(found)
+    assert (told.state, told.words) == (state, words)
 
 
 @pytest.mark.parametrize(

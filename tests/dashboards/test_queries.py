@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dashboards.board import queries
+from dashboards.board.health import Venue
 from dashboards.board.queries import Book
 from sql.client import Store, StoreError
 from tests.dashboards import market
@@ -98,4 +99,5 @@ def test_the_feed_is_what_the_connector_told_last(board: Store, writer: Store) -
     assert found is not None
     assert (found.state, found.reason, found.reconnects) == ("down", "closed by peer", 3)
     assert 1 <= found.told_s < 3600
+    assert Venue("told_venue", 1, 0, "closed by peer") in queries.venues(board)
     assert queries.feed(board, NOBODY) is None

@@ -208,6 +208,24 @@ def test_health_now_is_the_newest_row_of_each_feed_and_its_age(writer: Store) ->
     assert rows == [("A", 0), ("A", 1), ("B", 2), ("C", 3)]
 
 
+def test_a_market_is_as_live_as_its_feeds(writer: Store) -> None:
+    now_ns = time.time_ns()
+    rows = health("half", [("A", now_ns, 1.0), ("B", now_ns, math.nan), ("C", now_ns, 5.0)])
+    rows |= {"state": ["live", "down", "live"], "reason": ["", "connection closed", ""]}
+    writer.insert("feed_health", rows)
+    writer.insert("feed_health", health("whole", [("A", now_ns, math.nan)]))
+    writer.insert("feed_health", health("mute", [("A", now_ns - 60 * 10**9, 1.0)]))
+    found = writer.query(
+        "SELECT venue, feeds, live, reason, isNaN(age_s) FROM market.venue_health_now"
+        " WHERE venue IN ('half', 'whole', 'mute') ORDER BY venue"
+    )
+    assert found == [
+        ("half", 3, 2, "connection closed", 0),
+        ("mute", 1, 0, "the connector does not report", 0),
+        ("whole", 1, 1, "", 1),
+    ]
+
+
 @pytest.mark.parametrize(
     "view", ["depth_measures_1s", "depth_cells_1s", "depth_all_venues_1s", "depth_all_venues_cells_1s"]
 )

@@ -106,6 +106,7 @@ def _expected(m: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "bids": [(Decimal(price), Decimal(size)) for price, size in bids],
             "asks": [(Decimal(price), Decimal(size)) for price, size in asks],
             "snapshot": snapshot,
+            "checksum": None,
         }
 
 

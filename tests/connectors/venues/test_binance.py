@@ -267,7 +267,6 @@ def test_contracts_without_funding() -> None:
         (SPOT, wrapped("btcusdt@depth20@100ms", SNAPSHOT)),
         (SPOT, wrapped("btcusdt@ticker_1h", b'{"e":"1hTicker","s":"BTCUSDT"}')),
         (SPOT, wrapped("!ticker_1h@arr", b'[{"e":"1hTicker","s":"BTCUSDT"}]')),
-        (SPOT, wrapped("!miniTicker@arr", b'[{"e":"24hrMiniTicker","s":"BTCUSDT"}]')),
         (SPOT, wrapped("btcusdt@avgPrice", b'{"e":"avgPrice","s":"BTCUSDT"}')),
         (SPOT, b'{"e":"blockTrade","E":1772506983582,"s":"BNBBTC","t":582,"p":"0.052","q":"5838"}'),
         (SPOT, b'{"e":"referencePrice","s":"BAZUSD","r":"1.00","t":1770313263917}'),

@@ -108,7 +108,8 @@ def test_a_fuller_snapshot_costs_more() -> None:
 
 
 def test_a_request_names_itself_without_blanks() -> None:
-    asked = SPOT.instruments(["BTCUSDT", "ETHUSDT"])
+    assert SPOT.instruments is not None
+    (asked,) = SPOT.instruments(["BTCUSDT", "ETHUSDT"])
     assert asked.origin == b"GET:/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D"
     assert b" " not in asked.origin
 
@@ -141,7 +142,7 @@ def test_the_streams_followed() -> None:
 
 
 def test_streams_are_subscribed_in_the_url() -> None:
-    assert SPOT.socket_url("/stream", ["a@x", "b@y"]) == "/stream?streams=a@x/b@y"
+    assert SPOT.socket_url("/stream", ["a@x", "b@y"], "") == "/stream?streams=a@x/b@y"
 
 
 def test_the_limits_are_the_venue_s() -> None:

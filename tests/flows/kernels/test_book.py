@@ -217,7 +217,7 @@ def test_numbers_of_kinds_and_roles_are_those_of_the_venues() -> None:
         Route.UNKNOWN, Route.DEPTH, Route.SNAPSHOT, Route.TRADE,
     )  # fmt: skip
     assert (b._ROUTE, b._EVENT, b._FIRST, b._LAST, b._PREVIOUS, b._BID_SIDE, b._ASK_SIDE) == (
-        Role.ROUTE, Role.EVENT_MS, Role.FIRST_ID, Role.LAST_ID, Role.PREVIOUS_ID, Role.BIDS, Role.ASKS,
+        Role.ROUTE, Role.EVENT_TIME, Role.FIRST_ID, Role.LAST_ID, Role.PREVIOUS_ID, Role.BIDS, Role.ASKS,
     )  # fmt: skip
     assert (b._NEXT, b._STALE) == (book_sync.NEXT, book_sync.STALE)
 
