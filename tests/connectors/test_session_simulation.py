@@ -1,7 +1,9 @@
 """Session, log and depth kernel against the simulated venues, over seeds of faults.
 
 Once the faults are over, the flow's books equal the simulator's truth; and before that no row shows a book that was
-not there: what was lost is a hole. A failure prints its seed: `run_seeds([SEED])` repeats it.
+not there: what was lost is a hole. Sockets stay unread for a while, so that what one of them says comes late, most of
+all while a connection is handed over. A failure prints its seed: `run_seeds([SEED])` repeats it, but for the order in
+which the event loop serves sockets.
 """
 
 import asyncio
@@ -258,13 +260,11 @@ def run_seeds(seeds: list[int], path: Path) -> None:
     assert sum(trial.checked for trial in trials) >= 5 * len(trials)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("first", range(0, 10, 5))
-def test_books_are_true_after_faults(first: int, tmp_path: Path) -> None:
-    run_seeds(list(range(first, first + 5)), tmp_path)
+def test_books_are_true_after_faults(tmp_path: Path) -> None:
+    run_seeds(list(range(5)), tmp_path)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("first", range(10, 310, 10))
+@pytest.mark.parametrize("first", range(5, 305, 10))
 def test_books_are_true_after_faults_of_many_seeds(first: int, tmp_path: Path) -> None:
     run_seeds(list(range(first, first + 10)), tmp_path)
