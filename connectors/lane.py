@@ -82,6 +82,7 @@ class Lane:
         self.publisher: bytes | None = None
         self.successor: bytes | None = None
         self.event_ns = 0  # newest time of a published frame
+        self._told_ns: dict[bytes, int] = {}  # newest time by open connection
         self.count = 0  # frames published
 
     @property
@@ -90,8 +91,21 @@ class Lane:
         return all(channel.switched for channel in self.channels.values())
 
     def time_ns(self, frame: Frame) -> int:
-        """Event time of a frame, 0 without; of a market whose books bear no time the receive time."""
-        return frame.head.event_ns if self._timed else frame.recv_ns
+        """Event time of a frame, 0 if it bears none that can be; the receive time where books bear none."""
+        if not self._timed:
+            return frame.recv_ns
+        return frame.head.event_ns if frame.head.event_ns <= frame.recv_ns + FUTURE_NS_MAX else 0
+
+    @property
+    def told_ns(self) -> int:
+        """The event time up to which all is published of the lane's books: 0 while that is not known.
+
+        A stream is told by the connection that speaks for it, and what the successor holds of it follows on what
+        the first one has still to say.
+        """
+        books = [channel for channel in self.channels.values() if channel.stream.book]
+        speakers = {self.successor if channel.switched else self.publisher for channel in books}
+        return min((self._told_ns.get(origin or b"", 0) for origin in speakers), default=0)
 
     def speaker(self, stream: str) -> bytes | None:
         """The connection over which to ask for the stream anew; None while a successor is to tell it."""
@@ -111,6 +125,8 @@ class Lane:
         channel = self.channels.get(frame.head.stream)
         if channel is None:
             return self._published((frame,)) if frame.origin == self.publisher else ()
+        if frame.origin in (self.publisher, self.successor):
+            self._told_ns[frame.origin] = max(self._told_ns.get(frame.origin, 0), self.time_ns(frame))
         if frame.origin == self.successor:
             return self._of_successor(channel, frame)
         return () if channel.switched or frame.origin != self.publisher else self._once(channel, frame)
@@ -132,8 +148,10 @@ class Lane:
         return (frame, *self._release(channel)) if channel.held else (frame,)
 
     def hand_over(self) -> list[Frame]:
-        """Let the successor publish every stream from here on; what was held of it."""
+        """Let the successor, if there is one, publish every stream from here on; what was held of it."""
         frames: list[Frame] = []
+        if self.successor is None:
+            return frames  # one of the two has ended, its socket is not closed yet
         for channel in self.channels.values():
             if not channel.switched:
                 frames += self._rest(channel)
@@ -154,6 +172,7 @@ class Lane:
 
     def lost(self, origin: bytes) -> list[Frame]:
         """A connection has ended; returns what its successor held. Without one the lane is dark: no publisher."""
+        self._told_ns.pop(origin, None)
         if origin == self.publisher and self.successor is not None:
             return self.hand_over()
         if origin == self.publisher:
@@ -191,8 +210,7 @@ class Lane:
     def _published(self, frames: Iterable[Frame], channel: Channel | None = None) -> Iterable[Frame]:
         for frame in frames:
             self.count += 1
-            if self.event_ns < (time_ns := self.time_ns(frame)) <= frame.recv_ns + FUTURE_NS_MAX:
-                self.event_ns = time_ns
+            self.event_ns = max(self.event_ns, self.time_ns(frame))
             if channel is not None:
                 channel.count += 1
                 follows = not frame.head.snapshot  # a snapshot may begin to count anew
