@@ -68,8 +68,14 @@ class Followed:
         self.feed.complaints += 1
 
     def limited(self, depth: int | None, *, by_answer: bool) -> None:
-        """The venue sends so many levels a side: an answer that says so stands above what a snapshot shows."""
-        if depth is not None and (by_answer or not self.depth_told):
+        """The venue sends so many levels a side: an answer that says so stands above what a snapshot shows.
+
+        0 is the answer that it sends the book no longer: void, and readers of the log see it.
+        """
+        if depth == 0:
+            self.book.clear()
+            self.lane.forget(self.symbol)
+        elif depth is not None and (by_answer or not self.depth_told):
             self.book.depth, self.depth_told = depth, by_answer
 
     def begun(self) -> None:

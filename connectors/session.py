@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf, isfinite
+from urllib.parse import quote
 
 import aiohttp
 import structlog
+from msgspec import json
 
 from connectors.connection import Connection, Socket
 from connectors.endpoint import Endpoint, redacted
@@ -261,7 +263,7 @@ class Session:
         """Publish what arrives until the connection ends; pings are answered by `receive`."""
         lane, origin, socket, outbox = connection.lane, connection.origin, connection.socket, self._outbox
         receive, publish, now_ns = socket.receive, self._publisher.on_frame, time.time_ns
-        key = self._key.encode()
+        secrets = _spellings(self._key)
         data = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
         try:
             while True:
@@ -269,8 +271,9 @@ class Session:
                 recv_ns = now_ns()
                 if message.type not in data:
                     break
-                # A venue may repeat the key when it refuses it.
-                payload = message.data.replace(key, b"***") if key and key in message.data else message.data
+                payload = message.data
+                for secret in secrets:
+                    payload = payload.replace(secret, b"***")
                 head = publish(lane, origin, recv_ns, payload)
                 if head.closing:
                     self._log.info("the venue announces the end of a connection", origin=origin.decode())
@@ -350,6 +353,12 @@ class Session:
                 "rest_waiting": self._rest.waiting,
                 "rest_weight_used": self._rest.gate.used(time.monotonic()),
             }
+
+
+def _spellings(key: str) -> set[bytes]:
+    """How a venue may repeat the key when it refuses it: as it is, as in an address, as in JSON."""
+    found = {key, quote(key, safe=""), json.encode(key).decode()[1:-1]} if key else ()
+    return {spelling.encode() for spelling in found}
 
 
 def _retry_after_s(error: BaseException) -> float:
