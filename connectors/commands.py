@@ -22,6 +22,7 @@ from connectors.recording_file import RecordingError, RecordingWriter, StoredRec
 from connectors.session import Timing
 from connectors.settings import SPAN, SYMBOL, Configuration, Venue
 from connectors.venue import Market, market, markets
+from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
 IDLE_S = 0.02
@@ -206,7 +207,7 @@ def _record(
             suppress(KeyboardInterrupt),
         ):
             for partition, found in _arriving(readers, until_s, file):
-                if not wanted or found.key in wanted:
+                if not wanted or found.key in wanted or found.key == CLOCK_KEY:
                     file.append(StoredRecord(found.key, partition, _recv_ns(found.body), found.body))
                     count, size = count + 1, size + len(found.body)
         for reader in readers:
