@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
+from connectors.simulator import half
 from connectors.simulator import market as m
-from connectors.simulator.symbols import Kind, Symbol
+from connectors.simulator.half import Answer, Client, Desk, Half, Limits, State, Stream
+from connectors.simulator.symbols import SYMBOLS, Kind, Symbol
 from connectors.simulator.texts import Texts, decimal, units
 
 PATHS: Mapping[Kind, tuple[str, ...]] = {
@@ -36,25 +38,33 @@ _STREAM = re.compile(r"[!a-z0-9_@.:+A-Z-]{1,120}\Z")
 _PUBLIC_CHANNELS = ("depth", "bookTicker", "rpiDepth")
 
 _json = msgspec.json.encode
+_TOO_MUCH = _json({"code": -1003, "msg": "Too much request weight used; please use WebSocket streams."})
 
 
-class RequestError(Exception):
+class RequestError(half.RequestError):
     """A request the venue refuses: HTTP status and its JSON body."""
 
     def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = _json({"code": code, "msg": message})
+        super().__init__(status, _json({"code": code, "msg": message}))
 
 
-class Binance:
+class Binance(Half):
     """One of the two markets of Binance: says events in its words."""
 
-    def __init__(self, kind: Kind, symbols: Collection[Symbol]) -> None:
-        self.kind: Kind = kind
-        self.symbols = {x.symbol: x for x in symbols}
-        self._texts = {x.symbol: Texts(x, kind) for x in symbols}
+    listed = tuple(SYMBOLS.values())
+    used_header = "X-MBX-USED-WEIGHT-1M"
+
+    def __init__(self, kind: Kind, symbols: Collection[Symbol] = ()) -> None:
+        # Prices and sizes of spot have eight decimals.
+        self.kind, self.paths = kind, PATHS[kind]
+        self.price_decimals = self.size_decimals = 8 if kind == "spot" else None
+        super().__init__(symbols)
         self._tail = '"st":1}' if kind == "futures" else '"M":true}'
+
+    @property
+    def base(self) -> str:
+        """None: the paths of spot and futures differ."""
+        return ""
 
     # ---- streams
 
@@ -65,6 +75,28 @@ class Binance:
         channel = stream.lstrip("!").partition("@")[2] or stream.lstrip("!")
         return PATHS["futures"][0 if channel.startswith(_PUBLIC_CHANNELS) else 1]
 
+    def stream(self, name: str) -> Stream:
+        """What the name says."""
+        symbol, _, channel = name.partition("@")
+        return Stream(
+            name,
+            "" if name.startswith("!") else symbol.upper(),
+            channel.startswith("depth"),
+            self.path_of(name),
+        )
+
+    def opened(self, client: Client, desk: Desk) -> list[bytes]:
+        """The URL names streams."""
+        del desk
+        if names := client.query.get("streams", ""):
+            client.streams |= dict.fromkeys(names.split("/"))
+        return []
+
+    def answer(self, text: bytes, client: Client, desk: Desk) -> list[bytes]:
+        """Carry out a control message."""
+        del desk
+        return [control(text, client.streams)]
+
     def frames(self, event: m.Event, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """(stream, payload in the envelope) of an event, for those of its streams that are `wanted`."""
         symbol = event.symbol.lower()
@@ -74,7 +106,7 @@ class Binance:
                 yield stream, f'{{"stream":"{stream}","data":{data}}}'.encode()
 
     def _depth(self, x: m.Depth, _: str) -> str:
-        texts, futures = self._texts[x.symbol], self.kind == "futures"
+        texts, futures = self.texts[x.symbol], self.kind == "futures"
         return (
             f'{{"e":"depthUpdate","E":{x.event_ms},'
             + (f'"T":{x.event_ms - 3},' if futures else "")
@@ -85,7 +117,7 @@ class Binance:
         )
 
     def _aggregate(self, x: m.Trade, _: str) -> str:
-        texts, size = self._texts[x.symbol], self._texts[x.symbol].size(x.lots)
+        texts, size = self.texts[x.symbol], self.texts[x.symbol].size(x.lots)
         return (
             f'{{"e":"aggTrade","E":{x.event_ms + 1},"s":"{x.symbol}","a":{x.trade_id},'
             f'"p":"{texts.price(x.tick)}","q":"{size}",'
@@ -97,14 +129,14 @@ class Binance:
         # Not documented for the futures.
         if self.kind == "futures":
             return ""
-        texts = self._texts[x.symbol]
+        texts = self.texts[x.symbol]
         return (
             f'{{"e":"trade","E":{x.event_ms + 1},"s":"{x.symbol}","t":{x.trade_id},"p":"{texts.price(x.tick)}",'
             f'"q":"{texts.size(x.lots)}","T":{x.event_ms},"m":{_bool(x.sold)},"M":true}}'
         )
 
     def _quote(self, x: m.BestQuote, _: str) -> str:
-        texts = self._texts[x.symbol]
+        texts = self.texts[x.symbol]
         bid = f'"b":"{texts.price(x.bid)}","B":"{texts.size(x.bid_lots)}"'
         ask = f'"a":"{texts.price(x.ask)}","A":"{texts.size(x.ask_lots)}"'
         if self.kind == "spot":
@@ -118,7 +150,7 @@ class Binance:
         # markPrice comes every 3 s, markPrice@1s every second.
         if channel == "markPrice" and x.event_ms // 1000 % 3:
             return ""
-        price = self._texts[x.symbol].between
+        price = self.texts[x.symbol].between
         return (
             f'{{"e":"markPriceUpdate","E":{x.event_ms},"s":"{x.symbol}","p":"{price(x.price)}",'
             f'"ap":"{price(x.price)}","i":"{price(x.index_price)}","P":"{price(x.price)}","r":"{x.funding_rate:.8f}",'
@@ -126,7 +158,7 @@ class Binance:
         )
 
     def _liquidation(self, x: m.Liquidation, _: str) -> str:
-        texts, size = self._texts[x.symbol], self._texts[x.symbol].size(x.lots)
+        texts, size = self.texts[x.symbol], self.texts[x.symbol].size(x.lots)
         return (
             f'{{"e":"forceOrder","E":{x.event_ms + 1},"ps":"{x.symbol}","st":1,"o":{{"s":"{x.symbol}",'
             f'"S":"{"SELL" if x.sold else "BUY"}","o":"LIMIT","f":"IOC","q":"{size}","p":"{texts.price(x.tick)}",'
@@ -134,7 +166,7 @@ class Binance:
         )
 
     def _kline(self, x: m.Bar, _: str) -> str:
-        texts = self._texts[x.symbol]
+        texts = self.texts[x.symbol]
         k = {
             "t": x.open_ms, "T": x.open_ms + m.MINUTE_MS - 1, "s": x.symbol, "i": "1m", "f": x.first_id,
             "L": x.last_id, "o": texts.price(x.open), "c": texts.price(x.close), "h": texts.price(x.high),
@@ -143,13 +175,39 @@ class Binance:
         }  # fmt: skip
         return _json({"e": "kline", "E": x.event_ms, "s": x.symbol, "k": k}).decode()
 
-    def shutdown(self, time_ms: int) -> bytes | None:
+    def notice(self, time_ms: int) -> bytes | None:
         """The warning that a connection is about to end; only spot sends one (since 2026-05-08)."""
         if self.kind == "futures":
             return None
         return _json({"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": time_ms}})
 
     # ---- REST
+
+    @property
+    def rest(self) -> Mapping[str, Answer]:
+        """Answers by path."""
+        answers: dict[str, Answer] = {
+            "ping": lambda _, __: b"{}",
+            "time": lambda _, desk: _json({"serverTime": desk.now_ms}),
+            "exchangeInfo": lambda query, desk: self.exchange_info(query, desk.now_ms),
+            "depth": self._depth_answer,
+            "klines": lambda query, desk: self.klines(desk.bars(self.symbol_of(query)), query),
+        }
+        if self.kind == "futures":
+            answers["openInterest"] = self._open_interest_answer
+        return {f"{REST[self.kind]}/{name}": answer for name, answer in answers.items()}
+
+    def _depth_answer(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        symbol, limit = self.symbol_of(query), self.depth_limit(query)
+        return self.snapshot(symbol, limit, desk.snapshot(symbol))
+
+    def _open_interest_answer(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        symbol = self.symbol_of(query)
+        return self.open_interest(symbol, desk.open_interest(symbol), desk.now_ms)
+
+    def refusal(self, status: int) -> tuple[int, bytes]:
+        """As JSON."""
+        return status, _TOO_MUCH
 
     def symbol_of(self, query: Mapping[str, str]) -> str:
         """The symbol asked for. Raises RequestError."""
@@ -181,22 +239,14 @@ class Binance:
         limit = int(text) if text.isascii() and text.isdigit() else 0
         return next((cost for most, cost in table[self.kind] if limit <= most), table[self.kind][-1][1])
 
-    def snapshot(
-        self,
-        symbol: str,
-        limit: int,
-        update_id: int,
-        bids: dict[int, int],
-        asks: dict[int, int],
-        time_ms: int,
-    ) -> bytes:
+    def snapshot(self, symbol: str, limit: int, state: State) -> bytes:
         """The answer to `depth`: the best `limit` levels a side."""
-        texts = self._texts[symbol]
-        best_bids = sorted(bids.items(), reverse=True)[:limit]
-        best_asks = sorted(asks.items())[:limit]
-        times = f'"E":{time_ms},"T":{time_ms},' if self.kind == "futures" else ""
+        texts = self.texts[symbol]
+        best_bids = sorted(state.bids.items(), reverse=True)[:limit]
+        best_asks = sorted(state.asks.items())[:limit]
+        times = f'"E":{state.time_ms},"T":{state.time_ms},' if self.kind == "futures" else ""
         return (
-            f'{{"lastUpdateId":{update_id},{times}"bids":{_levels(texts, best_bids)},'
+            f'{{"lastUpdateId":{state.update_id},{times}"bids":{_levels(texts, best_bids)},'
             f'"asks":{_levels(texts, best_asks)}}}'
         ).encode()
 
@@ -253,7 +303,7 @@ class Binance:
         return _json([self._row(bar) for bar in (wanted[:limit] if low else wanted[-limit:])])
 
     def _row(self, x: m.Bar) -> list[Any]:
-        t = self._texts[x.symbol]
+        t = self.texts[x.symbol]
         prices = [t.price(tick) for tick in (x.open, x.high, x.low, x.close)]
         end_ms = x.open_ms + m.MINUTE_MS - 1
         bought = [t.size(x.buy_lots), t.value(x.buy_value)]
@@ -261,13 +311,30 @@ class Binance:
 
     def open_interest(self, symbol: str, lots: int, time_ms: int) -> bytes:
         """The answer to `openInterest`."""
-        return _json({"openInterest": self._texts[symbol].size(lots), "symbol": symbol, "time": time_ms})
+        return _json({"openInterest": self.texts[symbol].size(lots), "symbol": symbol, "time": time_ms})
 
-    def levels(self, symbol: str, side: dict[int, int]) -> list[tuple[str, str]]:
-        """A side as texts, lowest price first: for comparing."""
-        texts = self._texts[symbol]
-        return [(texts.price(tick), texts.size(lots)) for tick, lots in sorted(side.items())]
 
+class Spot(Binance):
+    """Binance spot."""
+
+    name = "binance_spot"
+    limits = Limits(ping_s=20.0, messages_per_s=5, weight_per_minute=6000, bans=True, connection_s=86_400.0)
+
+    def __init__(self, symbols: Collection[Symbol] = ()) -> None:
+        super().__init__("spot", symbols)
+
+
+class Futures(Binance):
+    """Binance USDT-M futures."""
+
+    name = "binance_futures"
+    limits = Limits(ping_s=180.0, messages_per_s=10, weight_per_minute=2400, bans=True, connection_s=86_400.0)
+
+    def __init__(self, symbols: Collection[Symbol] = ()) -> None:
+        super().__init__("futures", symbols)
+
+
+HALVES = (Spot, Futures)
 
 # ---- control messages
 

@@ -48,7 +48,7 @@ class SimulatedBook:
         self._reach_bps = max(REACH_BPS, REACH_TICKS / self._ticks_per_bps)
         self._cell = max(1, round(self._ticks_per_bps / shape.levels_per_bps))
         self._round = _nice(8 * self._ticks_per_bps)
-        self._lots_per_usd = 1 / (price * shape.lot)
+        self._lots_per_value = 1 / (price * shape.lot)
         self.levels: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.bid = int(price / shape.tick)
         self.ask = self.bid + 1
@@ -121,8 +121,8 @@ class SimulatedBook:
         """Market orders; `lean` in [-0.5, 0.5] tips them to buying."""
         quoting = seconds < 0.5
         for _ in range(self._poisson(self._shape.orders_per_s * seconds * min(self.heat, 8.0))):
-            usd = self._shape.level_usd / 50 * math.exp(1.6 * self._normal())
-            self._take(ASK if self._uniform() < 0.5 + lean else BID, self._lots(usd))
+            value = self._shape.level_value / 50 * math.exp(1.6 * self._normal())
+            self._take(ASK if self._uniform() < 0.5 + lean else BID, self._lots(value))
             if quoting:
                 self._quote()
 
@@ -255,13 +255,13 @@ class SimulatedBook:
 
     def _size(self, tick: int, bps: float) -> int:
         """Lots of an order at a distance from the touch: less near it, more far away and at round prices."""
-        usd = self._shape.level_usd * (0.35 + 0.065 * min(bps, 10.0) + bps / 60)
+        value = self._shape.level_value * (0.35 + 0.065 * min(bps, 10.0) + bps / 60)
         if tick % self._round == 0:
-            usd *= 4
-        return self._lots(usd * math.exp(1.1 * self._normal()))
+            value *= 4
+        return self._lots(value * math.exp(1.1 * self._normal()))
 
-    def _lots(self, usd: float) -> int:
-        return max(1, int(usd * self._lots_per_usd))
+    def _lots(self, value: float) -> int:
+        return max(1, int(value * self._lots_per_value))
 
     def _set(self, side: int, tick: int, lots: int) -> None:
         levels = self.levels[side]
@@ -292,7 +292,7 @@ class SimulatedBook:
         life_s = 20 - WALL_LIFE_S * math.log(1 - self._uniform())
         if self._is_wall(side, tick) or not (tick > self.ask if side else 0 < tick < self.bid):
             return
-        wall = Wall(side, tick, self._lots(size * self._shape.level_usd), self._time_s + life_s)
+        wall = Wall(side, tick, self._lots(size * self._shape.level_value), self._time_s + life_s)
         self.walls[side, tick] = wall
         self._set(side, tick, wall.lots)
 

@@ -25,6 +25,7 @@ class Budget:
 
     limit: int
     ban_s: float = BAN_S
+    bans_on: bool = True  # whether refusals lead to a ban
     used: int = 0
     used_max: int = 0  # of any minute; beyond `limit` a client has not kept to it
     requests: int = 0
@@ -51,7 +52,7 @@ class Budget:
             return Answer(200, 0, self.used)
         self.refused += 1
         self._refused_now += 1
-        if self._refused_now > REFUSALS_BEFORE_BAN:
+        if self.bans_on and self._refused_now > REFUSALS_BEFORE_BAN:
             return self.ban(now_s)
         return Answer(429, _whole((window + 1) * WINDOW_S - now_s), self.used)
 

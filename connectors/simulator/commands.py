@@ -9,11 +9,9 @@ import click
 
 from connectors.commands import Failure, Span
 from connectors.simulator import faults
+from connectors.simulator.half import halves
 from connectors.simulator.server import HOST, Simulator
 from connectors.simulator.service import Options
-from connectors.simulator.symbols import SYMBOLS
-
-MARKETS = ("BINANCE_SPOT", "BINANCE_FUTURES")
 
 
 @click.command()
@@ -24,7 +22,7 @@ MARKETS = ("BINANCE_SPOT", "BINANCE_FUTURES")
     "--seed", type=click.IntRange(0), default=7, show_default=True, help="Of the market and its faults."
 )
 @click.option(
-    "--symbols", default="", help="Comma-separated, such as BTCUSDT,ETHUSDT.  [default: all twelve]"
+    "--symbols", default="", help="Comma-separated, such as BTCUSDT,BTC/USD.  [default: each venue's]"
 )
 @click.option(
     "--fault", "chances", multiple=True, metavar="KIND=P", help=f"By chance: {', '.join(faults.CHANCES)}."
@@ -33,7 +31,7 @@ MARKETS = ("BINANCE_SPOT", "BINANCE_FUTURES")
     "--past", "past_s", type=Span(), default="15m", show_default=True, help="Played before the present."
 )
 def simulate(port: int, seed: int, symbols: str, chances: tuple[str, ...], past_s: float) -> None:
-    """Serve invented markets that speak like Binance spot and futures, on this machine alone.
+    """Serve invented markets that speak like the venues, on this machine alone.
 
     Nothing it sends is real. The lines it prints, set in the environment, send `isotherm connect` there.
 
@@ -57,11 +55,12 @@ def simulate(port: int, seed: int, symbols: str, chances: tuple[str, ...], past_
 async def _serve(options: Options) -> None:
     async with Simulator(options) as simulator:
         click.echo(
-            f"# simulated markets: {', '.join(options.symbols)}; faults and counters: {simulator.rest_url}"
+            f"# simulated markets: {', '.join(simulator.venues)}; faults and counters: {simulator.rest_url}"
         )
-        for market in MARKETS:
-            click.echo(f"export ISOTHERM_{market}_WS={simulator.ws_url}")
-            click.echo(f"export ISOTHERM_{market}_REST={simulator.rest_url}")
+        for market in simulator.venues:
+            ws_url, rest_url = simulator.urls(market)
+            click.echo(f"export ISOTHERM_{market.upper()}_WS={ws_url}")
+            click.echo(f"export ISOTHERM_{market.upper()}_REST={rest_url}")
         serving = asyncio.ensure_future(simulator.failed())
         for stop in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(stop, serving.cancel)
@@ -70,9 +69,10 @@ async def _serve(options: Options) -> None:
 
 
 def _symbols(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(x.strip().upper() for x in text.split(",") if x.strip())) or tuple(SYMBOLS)
-    if unknown := [x for x in names if x not in SYMBOLS]:
-        raise Failure(f"expected symbols among {', '.join(SYMBOLS)}, found {', '.join(unknown)}")
+    names = tuple(dict.fromkeys(x.strip().upper() for x in text.split(",") if x.strip()))
+    listed = dict.fromkeys(x.symbol for half in halves().values() for x in half.listed)
+    if unknown := [x for x in names if x not in listed]:
+        raise Failure(f"expected symbols among {', '.join(listed)}, found {', '.join(unknown)}")
     return names
 
 

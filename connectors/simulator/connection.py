@@ -6,6 +6,8 @@ from socket import SO_SNDBUF, SOL_SOCKET
 
 from aiohttp import WSMsgType, web
 
+from connectors.simulator.half import Client
+
 BATCHES_MAX = 64  # steps a client may be behind
 SEND_BUFFER_BYTES = 128 * 1024
 BARRIER = b"past:"
@@ -13,12 +15,11 @@ BARRIER_S = 30.0
 
 
 class Connection:
-    """A WebSocket at `path`. It sends what is `put`, and is cut off when the client does not read."""
+    """A client's WebSocket. It sends what is `put`, and is cut off when the client does not read."""
 
-    def __init__(self, ws: web.WebSocketResponse, path: str, streams: dict[str, None]) -> None:
+    def __init__(self, ws: web.WebSocketResponse, client: Client) -> None:
         self.ws = ws
-        self.path = path
-        self.streams = streams
+        self.client = client
         self.served: frozenset[str] = frozenset()  # of its streams, those that are not silent at its path
         self.queue: asyncio.Queue[list[bytes] | bytes] = asyncio.Queue(BATCHES_MAX)
         self.transport: asyncio.Transport | None = None
@@ -70,6 +71,7 @@ class Connection:
                 batch = await self.queue.get()
                 if isinstance(batch, bytes):
                     await self.ws.ping(batch)
-                    continue
-                for payload in batch:
-                    await self.ws.send_frame(payload, WSMsgType.TEXT)
+                else:
+                    for payload in batch:
+                        await self.ws.send_frame(payload, WSMsgType.TEXT)
+                self.queue.task_done()

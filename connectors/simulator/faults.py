@@ -12,6 +12,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from connectors.simulator.half import Stream
+
 FrameFault = Literal["gap", "duplicate", "reorder", "malformed", "truncated"]
 RequestFault = Literal["stale_snapshot", "429", "418"]
 SpellFault = Literal["silence", "outage", "skew"]
@@ -20,6 +22,7 @@ Fault = FrameFault | RequestFault | SpellFault | ActFault
 
 FRAME_FAULTS: tuple[FrameFault, ...] = ("gap", "duplicate", "reorder", "malformed", "truncated")
 HELD_MAX = 10_000
+_REQUEST = Stream("", "", book=False, path="")
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +109,7 @@ class Faults:
 
     # ---- frames
 
-    def frames(self, market: str, stream: str, payload: bytes, now_s: float) -> list[bytes]:
+    def frames(self, market: str, stream: Stream, payload: bytes, now_s: float) -> list[bytes]:
         """What is sent in place of a frame: usually the frame."""
         if not (self._orders or self._any_frame or self._held):
             return [payload]
@@ -114,14 +117,14 @@ class Faults:
             self.counts["silence"] += 1
             return []
         sent = self._with(self._frame_fault(market, stream, now_s), payload)
-        held = self._held.pop((market, stream), None)
+        held = self._held.pop((market, stream.name), None)
         if sent is None:
             if len(self._held) < HELD_MAX:
-                self._held[market, stream] = payload
+                self._held[market, stream.name] = payload
             return [] if held is None else [held]
         return sent if held is None else [*sent, held]
 
-    def _frame_fault(self, market: str, stream: str, now_s: float) -> FrameFault | None:
+    def _frame_fault(self, market: str, stream: Stream, now_s: float) -> FrameFault | None:
         for kind in FRAME_FAULTS:
             if self._ordered(kind, market, stream, now_s):
                 self.counts[kind] += 1
@@ -150,7 +153,7 @@ class Faults:
             return [payload[: len(payload) // 2]]
         return None
 
-    def _silent(self, market: str, stream: str, now_s: float) -> bool:
+    def _silent(self, market: str, stream: Stream, now_s: float) -> bool:
         return any(_matches(x, market, stream) for x in self._under_way("silence", now_s))
 
     # ---- requests
@@ -165,14 +168,14 @@ class Faults:
             ("418", 418, self._chances.banned),
             ("429", 429, self._chances.too_many),
         ):
-            if self._ordered(kind, market, "", now_s) or self._happens(chance):
+            if self._ordered(kind, market, _REQUEST, now_s) or self._happens(chance):
                 self.counts[kind] += 1
                 return code
         return 200
 
     def stale(self, market: str, symbol: str, now_s: float) -> bool:
         """Whether a snapshot request is answered with an old one."""
-        ordered = self._ordered("stale_snapshot", market, f"{symbol.lower()}@depth", now_s)
+        ordered = self._ordered("stale_snapshot", market, Stream("", symbol, book=True, path=""), now_s)
         return ordered or self._happens(self._chances.stale_snapshot)
 
     def skew_ms(self, market: str, now_s: float) -> int:
@@ -214,7 +217,7 @@ class Faults:
             self._orders = [x for x in self._orders if not x.over(now_s)]
         return [x.command for x in self._orders if x.command.kind == kind]
 
-    def _ordered(self, kind: str, market: str, stream: str, now_s: float) -> bool:
+    def _ordered(self, kind: str, market: str, stream: Stream, now_s: float) -> bool:
         for order in self._orders:
             if (
                 order.command.kind == kind
@@ -226,10 +229,9 @@ class Faults:
         return False
 
 
-def _matches(command: Command, market: str, stream: str) -> bool:
-    symbol, _, channel = stream.partition("@")
-    if command.market not in (None, market) or (command.symbol or "").lower() not in ("", symbol):
+def _matches(command: Command, market: str, stream: Stream) -> bool:
+    if command.market not in (None, market) or command.symbol not in (None, stream.symbol):
         return False
     if command.stream is not None:
-        return command.stream == stream
-    return command.kind not in FRAME_FAULTS or channel.startswith("depth")
+        return command.stream == stream.name
+    return command.kind not in FRAME_FAULTS or stream.book

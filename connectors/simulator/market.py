@@ -125,17 +125,32 @@ class _Listing:
 
 
 class SimulatedMarket:
-    """Books of `symbols` from `start_ms` (a whole second) on; `advance` makes time pass."""
+    """Books of `symbols` from `start_ms` (a whole second) on; `advance` makes time pass.
 
-    def __init__(self, kind: Kind, symbols: Sequence[Symbol], seed: int, start_ms: int) -> None:
+    Markets of one seed and different names have the same prices and different orders. Prices begin at `path_ms`, a
+    whole number of seconds before the start; None: at the start.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        symbols: Sequence[Symbol],
+        seed: int,
+        start_ms: int,
+        name: str = "",
+        path_ms: int | None = None,
+    ) -> None:
         if start_ms % 1000:
             raise ValueError(f"expected a start at a whole second, in ms, found {start_ms}")
         self.kind = kind
+        self.name = name or kind
         self.now_ms = start_ms
         self._path = PricePath(symbols, seed)
+        for _ in range(0 if path_ms is None else (start_ms - path_ms) // 1000):
+            self._path.step()
         self._before: Floats = self._path.logs
         self._after: Floats = self._path.step()
-        self._random = np.random.default_rng([seed, 3])
+        self._random = np.random.default_rng([seed, 3, zlib.crc32(self.name.encode())])
         self._basis: Floats = np.full(len(symbols), BASIS_BPS)
         self._listings = {x.symbol: self._listing(x, at, seed) for at, x in enumerate(symbols)}
 
@@ -199,10 +214,10 @@ class SimulatedMarket:
         if chance > rate:
             return None
         symbol = listing.symbol
-        usd = symbol.level_usd * 0.6 * math.exp(1.2 * size)
+        value = symbol.level * 0.6 * math.exp(1.2 * size)
         rising = self._after[listing.at] > self._before[listing.at]
         price = math.exp(self._before[listing.at])
-        return ASK if rising else BID, max(1, int(usd / price / float(symbol.grid(self.kind).lot)))
+        return ASK if rising else BID, max(1, int(value / price / float(symbol.grid(self.kind).lot)))
 
     def _tell(self, listing: _Listing, step: Step, step_ms: int, events: list[Event]) -> None:
         """The events of one book's step."""
@@ -253,13 +268,13 @@ class SimulatedMarket:
 
     def _listing(self, symbol: Symbol, at: int, seed: int) -> _Listing:
         futures = self.kind == "futures"
-        number = zlib.crc32(f"{self.kind} {symbol.symbol}".encode())
+        number = zlib.crc32(f"{self.name} {symbol.symbol}".encode())
         grid = symbol.grid(self.kind)
-        price = symbol.price * (1 + BASIS_BPS / 1e4) if futures else symbol.price
+        price = math.exp(self._before[at]) * (1 + BASIS_BPS / 1e4 if futures else 1)
         shape = Shape(
             tick=float(grid.tick),
             lot=float(grid.lot),
-            level_usd=symbol.level_usd * (FUTURES_DEPTH if futures else 1),
+            level_value=symbol.level * (FUTURES_DEPTH if futures else 1),
             levels_per_bps=symbol.levels_per_bps,
             changes_per_step=symbol.changes_per_step * (FUTURES_RATE if futures else 1),
             orders_per_s=symbol.orders_per_s * (FUTURES_RATE if futures else 1),
@@ -267,7 +282,7 @@ class SimulatedMarket:
         )
         book = SimulatedBook(shape, price, 10_000_000 + number, [seed, 2, number])
         bar = _new_bar(symbol.symbol, self.now_ms, book.bid)
-        lots = int(2000 * symbol.level_usd / symbol.price / float(grid.lot))
+        lots = int(2000 * symbol.level / symbol.price / float(grid.lot))
         return _Listing(symbol, at, book, number % 97, bar, deque(maxlen=BARS_KEPT), number % 10**6, lots)
 
 

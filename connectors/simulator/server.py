@@ -1,8 +1,8 @@
-"""The simulated venues on the loopback: Binance spot and futures on one port, and what steers them.
+"""The simulated venues on the loopback: every market that has a half, on one port, and what steers them.
 
 `POST /_simulator/fault` takes a `faults.Command` as JSON; `pause`, `resume` and `advance?ms=` (while paused) move the
-time; `GET /_simulator/truth?market=&symbol=` is the true book after the last frame sent, `/_simulator/counters` what
-was served, refused and broken.
+time; `GET /_simulator/truth?market=&symbol=[&depth=]` is the true book after the last frame sent,
+`/_simulator/counters` what was served, refused and broken.
 """
 
 import asyncio
@@ -14,35 +14,40 @@ from aiohttp import web
 
 from connectors.simulator import faults as f
 from connectors.simulator.clock import VenueClock
+from connectors.simulator.half import Half, halves
 from connectors.simulator.service import MESSAGE_BYTES_MAX, Options, VenueService
-from connectors.simulator.symbols import Kind
 
 HOST = "127.0.0.1"
-KINDS: tuple[Kind, ...] = ("spot", "futures")
 
 
 class Simulator:
-    """Both venues. `async with Simulator(options) as simulator:` serves until it is left; see `ws_url`."""
+    """The venues. `async with Simulator(options) as simulator:` serves until it is left; see `ws_url`."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self.clock = VenueClock(options.past_s, options.manual)
         self.faults = f.Faults(options.faults)
-        services = (VenueService(kind, options, self.clock, self.faults) for kind in KINDS)
-        self.venues = {service.name: service for service in services}
+        self.venues = {
+            half.name: VenueService(half, options, self.clock, self.faults) for half in _halves(options)
+        }
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = options.port
 
     @property
     def ws_url(self) -> str:
-        """Base of the WebSocket URLs of both markets."""
+        """Base of the WebSocket URLs."""
         return f"ws://{HOST}:{self.port}"
 
     @property
     def rest_url(self) -> str:
-        """Base of the REST URLs of both markets."""
+        """Base of the REST URLs."""
         return f"http://{HOST}:{self.port}"
+
+    def urls(self, market: str) -> tuple[str, str]:
+        """Base of a market's WebSocket and of its REST URLs, as connectors want them."""
+        base = self.venues[market].half.base
+        return self.ws_url + base, self.rest_url + base
 
     async def __aenter__(self) -> "Simulator":
         """Serve. Raises OSError if the port is in use."""
@@ -119,7 +124,20 @@ class Simulator:
         if what == "counters":
             return web.json_response(self.counters())
         venue = self.venues.get(request.query.get("market", ""))
-        symbol = request.query.get("symbol", "")
-        if what != "truth" or venue is None or symbol not in venue.binance.symbols:
+        symbol, depth = request.query.get("symbol", ""), request.query.get("depth", "0")
+        if what != "truth" or venue is None or symbol not in venue.half.symbols or not depth.isdecimal():
             return web.json_response({"error": "expected counters, or truth?market=&symbol="}, status=404)
-        return web.json_response(venue.truth(symbol))
+        return web.json_response(venue.truth(symbol, int(depth) or None))
+
+
+def _halves(options: Options) -> list[Half]:
+    """Those served, each with the symbols it lists of those named, else all.
+
+    Raises:
+        ValueError: no half plays a market of that name.
+    """
+    known = halves()
+    if unknown := [x for x in options.markets if x not in known]:
+        raise ValueError(f"expected markets among {', '.join(sorted(known))}, found {', '.join(unknown)}")
+    found = (known[name] for name in options.markets or sorted(known))
+    return [half([x for x in half.listed if x.symbol in options.symbols]) for half in found]

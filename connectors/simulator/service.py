@@ -1,10 +1,11 @@
-"""One simulated market served: its play, its connections, its requests.
+"""One simulated market served: its play, its connections, its requests. What its venue says, its `Half` knows.
 
 Time. A market stands still, `past_s` before now, until a client subscribes. Then it waits until each book that is
-followed has been asked for (REST), and plays the past as fast as the clients read, one diff a second and symbol,
-until it has reached the present; from there on it runs with the clock. So boards are full at once, and a client
-does nothing it would not do on the venue. What has been played is past: a client that comes later, or again, gets a
-snapshot of the present.
+followed has been asked for, by a request or by following it where the stream begins with a snapshot, and plays the
+past as fast as the clients read, one diff a second and symbol, until it has reached the present; from there on it
+runs with the clock. So boards are full at once, and a client does nothing it would not do on the venue. What has been
+played is past: a client that comes later, or again, gets a snapshot of the present. A venue whose frames bear no
+time has no past.
 
 A client that does not read is cut off when its queue is full; while the past is played, a ping every ten seconds
 of it must be answered before more is sent.
@@ -16,19 +17,18 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from connectors.simulator import binance as b
 from connectors.simulator import faults as f
+from connectors.simulator import market as m
 from connectors.simulator.budget import Answer, Budget, MessageRate
 from connectors.simulator.clock import VenueClock
 from connectors.simulator.connection import Connection
-from connectors.simulator.market import STEP_MS, SimulatedMarket
-from connectors.simulator.symbols import SYMBOLS, Kind
+from connectors.simulator.half import Answer as Answering
+from connectors.simulator.half import Client, Half, Limits, RequestError, State
 
 TICK_S = 0.01
 PAST_STEP_MS = 1000
@@ -37,68 +37,113 @@ BARRIER_STEPS = 10
 HOLD_S = 10.0  # the past waits so long for the books to be asked for
 SETTLE_S = 0.5
 MESSAGE_BYTES_MAX = 64 * 1024
+MESSAGES_PER_S_MAX = 100  # of a client, where the venue names no limit
 CONNECTIONS_MAX = 256
+CLOSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the venue is like; the defaults are Binance's own, by kind of market."""
+    """What the venues are like; None is each venue's own."""
 
     seed: int = 7
-    symbols: tuple[str, ...] = tuple(SYMBOLS)
+    markets: tuple[str, ...] = ()  # those served; (): all
+    symbols: tuple[
+        str, ...
+    ] = ()  # as venues write them; a market that lists none of them serves all it lists
     past_s: int = 900
     port: int = 0
     faults: f.Options = field(default_factory=f.Options)
     manual: bool = False  # time passes by `advance` only
-    ping_s: Mapping[Kind, float] = field(default_factory=lambda: {"spot": 20.0, "futures": 180.0})
-    messages_per_s: Mapping[Kind, int] = field(default_factory=lambda: {"spot": 5, "futures": 10})
-    weight_per_minute: Mapping[Kind, int] = field(default_factory=lambda: {"spot": 6000, "futures": 2400})
+    ping_s: float | None = None
+    heartbeat_s: float | None = None
+    weight_per_minute: int | None = None
     ban_s: float = 120.0
-    connection_s: float = 86_400.0
+    connection_s: float | None = None
     shutdown_notice_s: float = 1.0
+
+    def limits(self, venue: Limits) -> Limits:
+        """The venue's, but for what is set here."""
+        names = ("ping_s", "heartbeat_s", "weight_per_minute", "connection_s")
+        return replace(venue, **{x: getattr(self, x) for x in names if getattr(self, x) is not None})
 
 
 class VenueService:
-    """One market: its play, its sockets, its requests."""
+    """One market: its play, its sockets, its requests. It is the desk (`half.Desk`) of its half."""
 
-    def __init__(self, kind: Kind, options: Options, clock: VenueClock, faults: f.Faults) -> None:
+    def __init__(self, half: Half, options: Options, clock: VenueClock, faults: f.Faults) -> None:
         self._options, self._clock, self._faults = options, clock, faults
-        self.kind: Kind = kind
-        self.name = f"binance_{kind}"
-        self._symbols = [SYMBOLS[name] for name in options.symbols]
-        self.binance = b.Binance(kind, self._symbols)
-        self._budget = Budget(options.weight_per_minute[kind], options.ban_s)
+        self.half, self.name, self.kind = half, half.name, half.kind
+        self._limits = limits = options.limits(half.limits)
+        self._budget = Budget(limits.weight_per_minute, options.ban_s, bans_on=limits.bans)
         self._counts: Counter[str] = Counter()
         self._sockets: dict[Connection, None] = {}
         self._wanted: frozenset[str] = frozenset()
         self._followed = asyncio.Event()
         self._subscribed_s = 0.0
         self._asked: set[str] = set()  # symbols whose snapshot has been served
-        self._answers: dict[tuple[str, int], bytes] = {}  # the last snapshots, for stale ones
-        self._market: SimulatedMarket | None = None
-        self._pending: list[tuple[str, bytes]] = []
+        self._states: dict[str, State] = {}  # of the last snapshots requested, for stale ones
+        self._market: m.SimulatedMarket | None = None
+        self._events: list[m.Event] = []  # of the step under way; sent when it is over
         self._steps = 0
         # Where within the step under way a snapshot is taken: of no consequence to the market.
         self._random = random.Random(options.seed)  # noqa: S311
 
     def add_routes(self, app: web.Application) -> None:
         """Paths of this market."""
-        for path in b.PATHS[self.kind]:
-            app.router.add_get(path, self._on_connect)
-        for name, answer in {
-            "ping": self._ping, "time": self._time, "exchangeInfo": self._exchange_info, "depth": self._depth,
-            "klines": self._klines, "openInterest": self._open_interest,
-        }.items():  # fmt: skip
-            if name != "openInterest" or self.kind == "futures":
-                app.router.add_get(f"{b.REST[self.kind]}/{name}", self._answering(answer))
+        for path in self.half.paths:
+            app.router.add_get(self.half.base + path, self._on_connect)
+        for path, answer in self.half.rest.items():
+            app.router.add_get(self.half.base + path, self._answering(answer))
 
     @property
-    def market(self) -> SimulatedMarket:
-        """The market; made when it is first needed."""
+    def market(self) -> m.SimulatedMarket:
+        """The market; made when it is first needed, where its past begins. Prices began when the first one did."""
         if self._market is None:
-            begin_ms = self._clock.begin_ms()
-            self._market = SimulatedMarket(self.kind, self._symbols, self._options.seed, begin_ms)
+            symbols, begin_ms = list(self.half.symbols.values()), self._clock.begin_ms()
+            self._market = m.SimulatedMarket(
+                self.kind, symbols, self._options.seed, self._past_ms(), self.name, begin_ms
+            )
         return self._market
+
+    def _past_ms(self) -> int:
+        """Where a past that ended now would begin."""
+        return self._clock.past_ms() if self.half.timed else self._clock.now_ms() // 1000 * 1000
+
+    # ---- the desk
+
+    @property
+    def now_ms(self) -> int:
+        """The venue's clock, with its skew."""
+        return self._clock.now_ms() + self._faults.skew_ms(self.name, time.monotonic())
+
+    def state(self, symbol: str) -> State:
+        """The book after the last frame sent."""
+        self._asked.add(symbol)
+        return self._state(symbol, undo=len(self.market.book(symbol).last.changes))
+
+    def snapshot(self, symbol: str) -> State:
+        """The book in the midst of the step under way, or as it was served last."""
+        self._counts["snapshots"] += 1
+        stale = self._states.get(symbol)
+        if stale is not None and self._faults.stale(self.name, symbol, time.monotonic()):
+            self._faults.counts["stale_snapshot"] += 1
+            return stale
+        state = self._state(symbol, undo=self._random.randint(0, len(self.market.book(symbol).last.changes)))
+        self._states[symbol] = state
+        self._asked.add(symbol)
+        return state
+
+    def bars(self, symbol: str) -> list[m.Bar]:
+        """Minutes since the start."""
+        return self.market.bars(symbol)
+
+    def open_interest(self, symbol: str) -> int:
+        """Lots held open."""
+        return self.market.open_interest(symbol)
+
+    def _state(self, symbol: str, undo: int) -> State:
+        return State(*self.market.book(symbol).state(undo), self.market.now_ms)
 
     # ---- play
 
@@ -112,7 +157,6 @@ class VenueService:
     async def play(self) -> None:
         """Move the market with the venue's time and send what happens, for ever."""
         await self._followed.wait()
-        await self._skip()
         await self._hold()
         while True:
             lag_ms = self._behind_ms()
@@ -122,7 +166,7 @@ class VenueService:
             elif past and not self._wanted:
                 await asyncio.sleep(TICK_S)
             else:
-                self._step(PAST_STEP_MS if past else STEP_MS)
+                self._step(PAST_STEP_MS if past else m.STEP_MS)
                 await asyncio.sleep(0)
                 if past and self._steps % BARRIER_STEPS == 0:
                     await asyncio.gather(*(x.barrier(self._steps) for x in list(self._sockets)))
@@ -131,11 +175,10 @@ class VenueService:
         return self._clock.now_ms() - self.market.now_ms
 
     async def _skip(self) -> None:
-        """What lies before the past was for nobody."""
-        until_ms = self._clock.past_ms()
-        while self.market.now_ms + PAST_STEP_MS <= until_ms:
-            for _ in self.market.advance(self.market.now_ms + PAST_STEP_MS, PAST_STEP_MS):
-                pass
+        """What lies before the past was for nobody, unless somebody begins to follow."""
+        until_ms = self._past_ms()
+        while self.market.now_ms + PAST_STEP_MS <= until_ms and not self._followed.is_set():
+            self._events = list(self.market.advance(self.market.now_ms + PAST_STEP_MS, PAST_STEP_MS))
             await asyncio.sleep(0)
 
     async def _hold(self) -> None:
@@ -143,7 +186,7 @@ class VenueService:
         next_s = time.monotonic()
         until_s = next_s + HOLD_S
         while self._behind_ms() >= BEHIND_MS and (now_s := time.monotonic()) < until_s:
-            books = {x.partition("@")[0].upper() for x in self._wanted if "@depth" in x}
+            books = {x.symbol for x in map(self.half.stream, self._wanted) if x.book}
             if books <= self._asked and now_s - self._subscribed_s > SETTLE_S:
                 return
             # Some clients ask when they have seen a first diff.
@@ -154,24 +197,29 @@ class VenueService:
 
     def _step(self, step_ms: int) -> None:
         """Send the step that is over; begin the next one, in the midst of which snapshots are taken."""
-        self._send()
         now_s = time.monotonic()
-        skew_ms = self._faults.skew_ms(self.name, now_s)
+        self._send(self._said(now_s))
         if self.market.now_ms % 1000 == 0:
-            for command in self._faults.second(self.name, list(self.binance.symbols), now_s):
+            for command in self._faults.second(self.name, list(self.half.symbols), now_s):
                 self._faults.command(command, now_s)
                 self.act(command)
-        for event in self.market.advance(self.market.now_ms + step_ms, step_ms):
-            said = event._replace(event_ms=event.event_ms + skew_ms) if skew_ms else event
-            for stream, payload in self.binance.frames(said, self._wanted):
-                sent = self._faults.frames(self.name, stream, payload, now_s)
-                self._pending.extend([(stream, x) for x in sent])
+        self._events = list(self.market.advance(self.market.now_ms + step_ms, step_ms))
         self._steps += 1
 
-    def _send(self) -> None:
-        pending, self._pending = self._pending, []
+    def _said(self, now_s: float) -> list[tuple[str, bytes]]:
+        """What is sent of the step under way."""
+        skew_ms, said = self._faults.skew_ms(self.name, now_s), []
+        events, self._events = self._events, []
+        for event in events:
+            skewed = event._replace(event_ms=event.event_ms + skew_ms) if skew_ms else event
+            for name, payload in self.half.frames(skewed, self._wanted):
+                sent = self._faults.frames(self.name, self.half.stream(name), payload, now_s)
+                said += [(name, x) for x in sent]
+        return said
+
+    def _send(self, said: list[tuple[str, bytes]]) -> None:
         for socket in list(self._sockets):
-            batch = [payload for stream, payload in pending if stream in socket.served]
+            batch = [payload for stream, payload in said if stream in socket.served]
             if not batch:
                 continue
             self._counts["frames"] += len(batch)
@@ -187,20 +235,29 @@ class VenueService:
             for socket in self._sockets:
                 self._announce(socket)
         elif command.kind == "crossed":
-            for name in [command.symbol] if command.symbol else list(self.binance.symbols):
-                self.market.book(name).cross(command.count)
+            for name in self.half.symbols:
+                if command.symbol in (None, name):
+                    self.market.book(name).cross(command.count)
 
     def disconnect(self) -> None:
         """Cut all connections."""
         for socket in list(self._sockets):
             socket.cut()
 
-    def truth(self, symbol: str) -> dict[str, Any]:
-        """The true book after the last frame sent, each side from its lowest price up."""
-        book = self.market.book(symbol)
-        update_id, bids, asks = book.state(undo=len(book.last.changes))
-        levels = self.binance.levels
-        return {"lastUpdateId": update_id, "bids": levels(symbol, bids), "asks": levels(symbol, asks)}
+    def truth(self, symbol: str, depth: int | None = None) -> dict[str, Any]:
+        """The true book after the last frame sent, each side from its lowest price up.
+
+        Of a venue that tells of the best levels only, the best `depth`, or as many as its clients hold by default.
+        """
+        depth, levels = depth or self.half.depth, self.half.levels
+        update_id, bids, asks, _ = self._state(symbol, undo=len(self.market.book(symbol).last.changes))
+        best_bids = dict(sorted(bids.items(), reverse=True)[:depth])
+        best_asks = dict(sorted(asks.items())[:depth])
+        return {
+            "lastUpdateId": update_id,
+            "bids": levels(symbol, best_bids),
+            "asks": levels(symbol, best_asks),
+        }
 
     def counters(self) -> dict[str, int]:
         """What this market has served and refused."""
@@ -222,16 +279,20 @@ class VenueService:
         self._counts["connects"] += 1
         if self._faults.refuses(self.name, time.monotonic()) or len(self._sockets) >= CONNECTIONS_MAX:
             return self._reset(request)
+        await self._skip()
+        client = Client(request.path.removeprefix(self.half.base), request.query)
+        try:
+            greeting = self.half.opened(client, self)
+        except RequestError as error:
+            return web.Response(status=error.status, body=error.body)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MESSAGE_BYTES_MAX)
         await ws.prepare(request)
-        names = request.query.get("streams", "")
-        socket = Connection(ws, request.path, dict.fromkeys(names.split("/")) if names else {})
+        socket = Connection(ws, client)
         socket.bind(request.transport)
         self._sockets[socket] = None
-        self._subscribe()
-        tasks = [
-            asyncio.create_task(x) for x in (socket.write(), self._ping_client(socket), self._age(socket))
-        ]
+        self._say(socket, greeting)
+        running = (socket.write(), self._ping_client(socket), self._beat(socket), self._age(socket))
+        tasks = [asyncio.create_task(x) for x in running]
         try:
             await self._listen(socket)
         finally:
@@ -242,11 +303,20 @@ class VenueService:
             self._subscribe()
         return ws
 
+    def _say(self, socket: Connection, answers: list[bytes]) -> None:
+        """Queue answers, and what the streams begin with that the client follows since."""
+        followed, streams = socket.served, socket.client.streams
+        self._subscribe()
+        fresh = [self.half.stream(x) for x in streams if x in socket.served and x not in followed]
+        batch = [*answers, *(payload for x in fresh for payload in self.half.first(x, self))]
+        if batch:
+            socket.put(batch)
+
     def _subscribe(self) -> None:
         """A stream is served at its own path only."""
         for socket in self._sockets:
-            served = (x for x in socket.streams if self.binance.path_of(x) == socket.path)
-            socket.served = frozenset(served)
+            client, of = socket.client, self.half.stream
+            socket.served = frozenset(x for x in client.streams if of(x).path == client.path)
         wanted = frozenset[str]().union(*(socket.served for socket in self._sockets))
         if not wanted <= self._wanted:
             self._subscribed_s = time.monotonic()
@@ -255,7 +325,7 @@ class VenueService:
             self._followed.set()
 
     async def _listen(self, socket: Connection) -> None:
-        rate = MessageRate(self._options.messages_per_s[self.kind])
+        rate = MessageRate(self._limits.messages_per_s or MESSAGES_PER_S_MAX)
         async for message in socket.ws:
             if message.type == WSMsgType.PONG and socket.on_pong(bytes(message.data)):
                 continue
@@ -266,23 +336,38 @@ class VenueService:
             if message.type == WSMsgType.PING:
                 await socket.ws.pong(message.data)
             elif message.type == WSMsgType.TEXT:
-                answer = b.control(message.data.encode(), socket.streams)
-                self._subscribe()
-                socket.put([answer])
+                self._say(socket, self.half.answer(message.data.encode(), socket.client, self))
+            if socket.client.closing:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(socket.queue.join(), CLOSE_S)
+                await socket.ws.close()
 
     async def _ping_client(self, socket: Connection) -> None:
+        if self._limits.ping_s is None:
+            return
         with suppress(ConnectionError):
             while True:
-                await asyncio.sleep(self._options.ping_s[self.kind])
+                await asyncio.sleep(self._limits.ping_s)
                 await socket.ws.ping(str(self._clock.now_ms()).encode())
 
+    async def _beat(self, socket: Connection) -> None:
+        if self._limits.heartbeat_s is None:
+            return
+        while True:
+            await asyncio.sleep(self._limits.heartbeat_s)
+            beat = self.half.heartbeat(socket.client, self.market.now_ms)
+            if beat is not None:
+                socket.put([beat])
+
     async def _age(self, socket: Connection) -> None:
-        await asyncio.sleep(max(0.0, self._options.connection_s - self._options.shutdown_notice_s))
+        if self._limits.connection_s is None:
+            return
+        await asyncio.sleep(max(0.0, self._limits.connection_s - self._options.shutdown_notice_s))
         self._announce(socket)
 
     def _announce(self, socket: Connection) -> None:
         """Warn a client, then close."""
-        if (notice := self.binance.shutdown(self._clock.now_ms())) is not None:
+        if (notice := self.half.notice(self._clock.now_ms())) is not None:
             socket.put([notice])
         asyncio.get_running_loop().call_later(self._options.shutdown_notice_s, socket.cut)
 
@@ -294,69 +379,33 @@ class VenueService:
 
     # ---- requests
 
-    def _answering(
-        self, answer: Callable[[Mapping[str, str]], bytes]
-    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _answering(self, answer: Answering) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handler(request: web.Request) -> web.Response:
             now_s = time.monotonic()
             if self._faults.refuses(self.name, now_s):
                 return self._reset(request)
-            judged = self._judge(request, now_s)
-            headers = {"X-MBX-USED-WEIGHT-1M": str(judged.used), "Content-Type": "application/json"}
+            query = {**request.query, **request.match_info}
+            judged = self._judge(request.path.removeprefix(self.half.base), query, now_s)
+            headers = {"Content-Type": "application/json"}
+            if self.half.used_header:
+                headers[self.half.used_header] = str(judged.used)
             if judged.status != 200:
                 self._counts[f"status_{judged.status}"] += 1
                 headers["Retry-After"] = str(judged.retry_after_s)
-                return web.Response(status=judged.status, body=_TOO_MUCH, headers=headers)
+                status, body = self.half.refusal(judged.status)
+                return web.Response(status=status, body=body, headers=headers)
             try:
-                return web.Response(body=answer(request.query), headers=headers)
-            except b.RequestError as error:
+                return web.Response(body=answer(query, self), headers=headers)
+            except RequestError as error:
                 return web.Response(status=error.status, body=error.body, headers=headers)
 
         return handler
 
-    def _judge(self, request: web.Request, now_s: float) -> Answer:
-        judged = self._budget.charge(self.binance.weight(request.path, request.query), time.time())
+    def _judge(self, path: str, query: Mapping[str, str], now_s: float) -> Answer:
+        judged = self._budget.charge(self.half.weight(path, query), time.time())
         if judged.status != 200:
             return judged
         status = self._faults.status(self.name, now_s)
         if status == 418:
             return self._budget.ban(time.time(), self._options.faults.refused_s)
         return judged._replace(status=status, retry_after_s=1)
-
-    def _ping(self, _: Mapping[str, str]) -> bytes:
-        return b"{}"
-
-    def _time(self, _: Mapping[str, str]) -> bytes:
-        return msgspec.json.encode({"serverTime": self._skewed_ms()})
-
-    def _exchange_info(self, query: Mapping[str, str]) -> bytes:
-        return self.binance.exchange_info(query, self._skewed_ms())
-
-    def _depth(self, query: Mapping[str, str]) -> bytes:
-        symbol, limit = self.binance.symbol_of(query), self.binance.depth_limit(query)
-        self._counts["snapshots"] += 1
-        stale = self._answers.get((symbol, limit))
-        if stale is not None and self._faults.stale(self.name, symbol, time.monotonic()):
-            self._faults.counts["stale_snapshot"] += 1
-            return stale
-        book = self.market.book(symbol)
-        update_id, bids, asks = book.state(undo=self._random.randint(0, len(book.last.changes)))
-        body = self.binance.snapshot(symbol, limit, update_id, bids, asks, self.market.now_ms)
-        self._answers[symbol, limit] = body
-        self._asked.add(symbol)
-        return body
-
-    def _klines(self, query: Mapping[str, str]) -> bytes:
-        return self.binance.klines(self.market.bars(self.binance.symbol_of(query)), query)
-
-    def _open_interest(self, query: Mapping[str, str]) -> bytes:
-        symbol = self.binance.symbol_of(query)
-        return self.binance.open_interest(symbol, self.market.open_interest(symbol), self._skewed_ms())
-
-    def _skewed_ms(self) -> int:
-        return self._clock.now_ms() + self._faults.skew_ms(self.name, time.monotonic())
-
-
-_TOO_MUCH = msgspec.json.encode(
-    {"code": -1003, "msg": "Too much request weight used; please use WebSocket streams."}
-)

@@ -12,7 +12,7 @@ class Shape:
 
     tick: float
     lot: float
-    level_usd: float
+    level_value: float  # median size of a level at 10 bps from the touch, quote currency
     levels_per_bps: float
     changes_per_step: float
     orders_per_s: float

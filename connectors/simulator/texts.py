@@ -2,16 +2,17 @@
 
 from decimal import Decimal
 
-from connectors.simulator.symbols import Kind, Symbol
+from connectors.simulator.symbols import Grid
 
 
 class Texts:
-    """Prices and sizes of one symbol as the venue writes them."""
+    """Prices and sizes on one grid, with so many decimals; None: as many as the step has."""
 
-    def __init__(self, symbol: Symbol, kind: Kind) -> None:
-        grid = symbol.grid(kind)
-        self._tick, self._price_decimals = units(grid.tick, 8 if kind == "spot" else None)
-        self._lot, self._size_decimals = units(grid.lot, 8 if kind == "spot" else None)
+    def __init__(
+        self, grid: Grid, price_decimals: int | None = None, size_decimals: int | None = None
+    ) -> None:
+        self._tick, self._price_decimals = units(grid.tick, price_decimals)
+        self._lot, self._size_decimals = units(grid.lot, size_decimals)
         self._tick_size, self._lot_size = grid.tick, grid.lot
 
     def price(self, tick: int) -> str:

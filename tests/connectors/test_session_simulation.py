@@ -220,7 +220,7 @@ class Trial:
         symbols = {self.market.canonical(symbol): symbol for symbol in SYMBOLS}
         for instrument, second, *shown in self.rows:
             symbol = symbols[instrument]
-            grid = self.service.binance.symbols[symbol].grid(self.service.kind)
+            grid = self.service.half.symbols[symbol].grid(self.service.kind)
             steps = (grid.tick, grid.lot, grid.tick, grid.lot)
             if second not in self.truth[symbol]:
                 continue

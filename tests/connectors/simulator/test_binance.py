@@ -8,6 +8,7 @@ import pytest
 
 from connectors import venue
 from connectors.simulator import binance as b
+from connectors.simulator.half import State
 from connectors.simulator.market import SimulatedMarket
 from connectors.simulator.symbols import SYMBOLS, Kind
 
@@ -76,7 +77,7 @@ def test_spot_gives_the_symbols_asked_for() -> None:
 def test_a_snapshot_holds_the_best_levels_asked_for(kind: Kind) -> None:
     market, binance = SimulatedMarket(kind, ALL, 7, START_MS), b.Binance(kind, ALL)
     update_id, bids, asks = market.book("BTCUSDT").state()
-    body = binance.snapshot("BTCUSDT", 100, update_id, bids, asks, START_MS)
+    body = binance.snapshot("BTCUSDT", 100, State(update_id, bids, asks, START_MS))
     (parsed,) = venue.market(f"binance_{kind}").parse(body)
     assert isinstance(parsed, venue.Depth) and parsed.snapshot and parsed.last_id == update_id
     grid = SYMBOLS["BTCUSDT"].grid(kind)

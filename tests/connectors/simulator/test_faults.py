@@ -6,12 +6,16 @@ from hypothesis import strategies as st
 
 from connectors.simulator.budget import REFUSALS_BEFORE_BAN, Budget, MessageRate
 from connectors.simulator.faults import CHANCES, FRAME_FAULTS, Command, Faults, Options
+from connectors.simulator.half import Stream
 
-SPOT, DEPTH, TRADE = "binance_spot", "btcusdt@depth@100ms", "btcusdt@aggTrade"
+SPOT = "binance_spot"
+DEPTH = Stream("btcusdt@depth@100ms", "BTCUSDT", book=True, path="/stream")
+ETH_DEPTH = Stream("ethusdt@depth@100ms", "ETHUSDT", book=True, path="/stream")
+TRADE = Stream("btcusdt@aggTrade", "BTCUSDT", book=False, path="/stream")
 FRAME = b'{"stream":"btcusdt@depth@100ms","data":{"U":1}}'
 
 
-def sent(faults: Faults, count: int, stream: str = DEPTH) -> list[bytes]:
+def sent(faults: Faults, count: int, stream: Stream = DEPTH) -> list[bytes]:
     return [x for i in range(count) for x in faults.frames(SPOT, stream, b'{"n":%d}' % i, 0.0)]
 
 
@@ -45,12 +49,12 @@ def test_a_frame_fault_on_command_strikes_once_and_heals(kind: str, expected: li
 def test_a_command_hits_what_it_names_for_as_long_as_it_says() -> None:
     faults = Faults(Options())
     faults.command(Command(kind="gap", market=SPOT, symbol="ETHUSDT", for_s=5.0), 10.0)
-    faults.command(Command(kind="silence", market=SPOT, stream=TRADE, for_s=3.0), 10.0)
+    faults.command(Command(kind="silence", market=SPOT, stream=TRADE.name, for_s=3.0), 10.0)
     assert faults.frames(SPOT, TRADE, FRAME, 12.9) == []
     assert faults.frames(SPOT, TRADE, FRAME, 13.0) == [FRAME]
-    assert faults.frames(SPOT, "ethusdt@depth@100ms", FRAME, 14.9) == []
-    assert faults.frames("binance_futures", "ethusdt@depth@100ms", FRAME, 14.9) == [FRAME]
-    assert faults.frames(SPOT, "ethusdt@depth@100ms", FRAME, 15.0) == [FRAME]
+    assert faults.frames(SPOT, ETH_DEPTH, FRAME, 14.9) == []
+    assert faults.frames("binance_futures", ETH_DEPTH, FRAME, 14.9) == [FRAME]
+    assert faults.frames(SPOT, ETH_DEPTH, FRAME, 15.0) == [FRAME]
 
 
 def test_requests_outage_and_skew() -> None:

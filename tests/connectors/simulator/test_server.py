@@ -190,7 +190,7 @@ def test_pings_are_sent_and_answered() -> None:
         assert message.data == b"me"
         await ws.close()
 
-    run(test, ping_s={"spot": 0.05, "futures": 0.05})
+    run(test, ping_s=0.05)
 
 
 @MARKETS
@@ -235,7 +235,7 @@ def test_over_the_budget_comes_429_then_418() -> None:
         assert counters["refused"] == 14 - seen.count(200) and counters["bans"] == (418 in seen)
         assert counters["weight_max"] > counters["weight_limit"] == 20
 
-    run(test, weight_per_minute={"spot": 20, "futures": 20})
+    run(test, weight_per_minute=20)
 
 
 def test_429_and_418_on_command() -> None:
