@@ -81,24 +81,28 @@ class Renewals:
             book.waits, book.next_s = True, now_s + self._answer_s
 
     def due(self, waiting: Collection[str], now_s: float) -> list[str]:
-        """The symbols to ask for now, of those that wait; they count as asked for."""
+        """The symbols to ask for now, longest due first, of those that wait; they count as asked for."""
         for symbol, book in self._books.items():
             if book.waits and symbol not in waiting:
                 book.waits, book.told_s, book.until_s = False, now_s, -inf
-        in_flight = sum(now_s < book.until_s for book in self._books.values())
-        found: list[str] = []
         for symbol in waiting:
-            book = self._book(symbol)
-            if not book.waits:
-                book.waits = True
-                healthy_s = now_s - book.told_s
-                wait_s = book.backoff.failed(healthy_s)
-                book.next_s = now_s + (0.0 if healthy_s >= HEALTHY_S else wait_s)
-            if now_s >= book.next_s and in_flight + len(found) < IN_FLIGHT_MAX:
-                book.until_s = now_s + self._answer_s
-                book.next_s = book.until_s + book.backoff.failed()
-                found.append(symbol)
+            self._await(self._book(symbol), now_s)
+        in_flight = sum(now_s < book.until_s for book in self._books.values())
+        ready = sorted((self._book(symbol).next_s, symbol) for symbol in waiting)
+        found = [symbol for next_s, symbol in ready if next_s <= now_s][: max(0, IN_FLIGHT_MAX - in_flight)]
+        for book in map(self._book, found):
+            book.until_s = now_s + self._answer_s
+            book.next_s = book.until_s + book.backoff.failed()
         return found
+
+    @staticmethod
+    def _await(book: "_Asked", now_s: float) -> None:
+        if book.waits:
+            return
+        book.waits = True
+        healthy_s = now_s - book.told_s
+        wait_s = book.backoff.failed(healthy_s)
+        book.next_s = now_s + (0.0 if healthy_s >= HEALTHY_S else wait_s)
 
     def _book(self, symbol: str) -> "_Asked":
         if symbol not in self._books:

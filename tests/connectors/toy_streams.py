@@ -224,7 +224,7 @@ class ToyExchange:
             return [_ack(op, sym=symbol, error=self.refused.get(symbol, "no such symbol"))]
         (wanted.add if op == "subscribe" else wanted.discard)(name)
         book = self.books[symbol]
-        limit = {"depth": book.depth} if channel == "book" and op == "subscribe" and book.depth else {}
+        limit = {"depth": book.depth * (op == "subscribe")} if channel == "book" and book.depth else {}
         told = [book.whole(named=self.named)] if channel == "book" and op == "subscribe" else []
         return [_ack(op, sym=symbol, **limit), *([] if symbol in self.deaf else told)]
 
@@ -268,6 +268,8 @@ class NaiveBook:
             [Decimal(text) for level in (*frame.b, *frame.a) for text in level]
         except (ParseError, InvalidOperation):
             return
+        if frame.depth == 0:
+            self.sides = None
         if frame.ch != "book":
             return
         if frame.kind == "snapshot":
