@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from connectors.venue import (
     BookWire,
     Head,
     Instrument,
+    Levels,
     Live,
     Market,
     ParseError,
@@ -33,8 +35,14 @@ from tests.connectors.toy_venue import ToyBook
 
 MS = 1_000_000
 DEPTHS = {Rule.CONSECUTIVE: 20, Rule.CHECKSUM: 10}  # the others tell of the whole book
+NUMBERED = (Rule.NEXT_ID, Rule.CONSECUTIVE, Rule.OVERLAP)
 KEY_ENV = "ISOTHERM_TOY_KEY"
 Level = tuple[int, Decimal, Decimal]  # side, price, size
+
+
+class _Object(msgspec.Struct):
+    price: msgspec.Raw
+    qty: msgspec.Raw
 
 
 class _Frame(msgspec.Struct):
@@ -45,8 +53,8 @@ class _Frame(msgspec.Struct):
     t: int = 0
     U: int = -1
     u: int = -1
-    b: list[tuple[str, str]] = []
-    a: list[tuple[str, str]] = []
+    b: list[tuple[str, str] | _Object] = []
+    a: list[tuple[str, str] | _Object] = []
     crc: int = -1
     id: int = -1
     depth: int | None = None
@@ -62,6 +70,14 @@ def decode(payload: bytes) -> _Frame:
         raise ParseError(str(error)) from None
 
 
+def texts(levels: list[tuple[str, str] | _Object]) -> Levels:
+    """Price and size as they are written."""
+    return [
+        (bytes(level.price).decode(), bytes(level.qty).decode()) if isinstance(level, _Object) else level
+        for level in levels
+    ]
+
+
 def head(payload: bytes) -> Head:
     frame = decode(payload)
     if frame.ack:
@@ -69,7 +85,8 @@ def head(payload: bytes) -> Head:
         return Head(reply=Reply(frame.ack == "login" and not frame.error, refused, frame.error, frame.fatal))
     stream = f"{frame.ch}:{frame.sym}" if frame.sym else ""
     return Head(
-        stream, frame.t * MS, frame.U if frame.ch == "book" else frame.id, max(frame.u, frame.id), -1, frame.b, frame.a,
+        stream, frame.t * MS, frame.U if frame.ch == "book" else frame.id, max(frame.u, frame.id), -1,
+        texts(frame.b), texts(frame.a),
         closing=frame.ch == "bye", snapshot=frame.kind == "snapshot", checksum=frame.crc,
         instruments=frame.ch == "instruments",
     )  # fmt: skip
@@ -83,12 +100,14 @@ def control(op: str, streams: Sequence[Stream]) -> list[bytes]:
 
 def toy(rule: Rule, *, keyed: bool = False, symbols_a_socket: int = 100, books: bool = True) -> Market:
     """A market followed by frames, whose book goes by that rule; one without books sends trades alone."""
-    roles = {
-        "ch": Role.ROUTE, "ack": Role.ROUTE, "kind": Role.KIND, "U": Role.FIRST_ID, "u": Role.LAST_ID,
-        "b": Role.BIDS, "a": Role.ASKS, "crc": Role.CHECKSUM,
-    } | ({} if rule == Rule.NONE else {"t": Role.EVENT_TIME})  # fmt: skip
-    other = dict.fromkeys(("instrume", "bye", "login", "pong", "error"), Route.OTHER)
-    followed = dict.fromkeys(("subscrib", "unsubscr"), Route.SUBSCRIPTION)
+    roles = {"ch": Role.ROUTE, "ack": Role.ROUTE, "kind": Role.KIND, "b": Role.BIDS, "a": Role.ASKS}
+    roles |= {} if rule == Rule.NONE else {"t": Role.EVENT_TIME}
+    roles |= {"crc": Role.CHECKSUM} if rule == Rule.CHECKSUM else {}
+    roles |= {"u": Role.LAST_ID} if rule in NUMBERED else {}
+    roles |= {"U": Role.FIRST_ID} if rule in NUMBERED and rule != Rule.CONSECUTIVE else {}
+    routes = {"book": Route.DEPTH, "trade": Route.TRADE}
+    routes |= dict.fromkeys(("instruments", "bye", "login", "pong", "error"), Route.OTHER)
+    routes |= dict.fromkeys(("subscribe", "unsubscribe"), Route.SUBSCRIPTION)
     depth = DEPTHS.get(rule)
 
     def streams(symbol: str) -> list[Stream]:
@@ -98,7 +117,7 @@ def toy(rule: Rule, *, keyed: bool = False, symbols_a_socket: int = 100, books: 
     return Market(
         name=f"toy_{rule.name.lower()}",
         wire=BookWire(
-            Shape.PAIRS, rule, roles, {"book": Route.DEPTH, "trade": Route.TRADE} | other | followed, {},
+            Shape.OBJECTS if rule == Rule.CHECKSUM else Shape.PAIRS, rule, roles, routes, {},
             depth=(lambda payload: decode(payload).depth) if depth else None,
         ),
         key_of=_key_of,
@@ -151,25 +170,29 @@ class ToyStream(ToyBook):
         sides = zip(before, self.top(), (self.bids, self.asks), strict=True)
         return self._message("update", [self._changes(*side) for side in sides], named=named)
 
-    def whole(self, *, named: bool = True) -> bytes:
-        """The book as it is."""
-        levels = [[[f"{p}.0", f"{q}.0"] for p, q in side.items()] for side in self.top()]
+    def whole(self, *, named: bool = True, crossed: bool = False) -> bytes:
+        """The book as it is; or with a bid above the asks."""
+        bids, asks = self.top()
+        levels = [list(side.items()) for side in ({5000: 1} | bids if crossed else bids, asks)]
         return self._message("snapshot", levels, named=named)
 
     def _changes(
         self, before: dict[int, int], after: dict[int, int], true: dict[int, int]
-    ) -> list[list[str]]:
-        told = [[f"{p}.0", f"{q}.0"] for p, q in after.items() if before.get(p) != q]
+    ) -> list[tuple[int, int]]:
+        told = [(p, q) for p, q in after.items() if before.get(p) != q]
         gone = [price for price in before if price not in after]
         # A venue with checksums does not say which levels fell out of its depth.
         if self.rule == Rule.CHECKSUM:
             gone = [price for price in gone if price not in true]
-        return told + [[f"{price}.0", "0"] for price in gone]
+        return told + [(price, 0) for price in gone]
 
-    def _message(self, kind: str, levels: list[list[list[str]]], *, named: bool) -> bytes:
-        frame = {"ch": "book", "kind": kind, "b": levels[0], "a": levels[1]} | (
-            {"sym": self.symbol} if named else {}
-        )
+    def _message(self, kind: str, levels: list[list[tuple[int, int]]], *, named: bool) -> bytes:
+        frame: dict[str, Any] = {"ch": "book", "kind": kind} | ({"sym": self.symbol} if named else {})
+        for name, side in zip("ba", levels, strict=True):
+            frame[name] = [
+                {"price": float(p), "qty": float(q)} if self.rule == Rule.CHECKSUM else [f"{p}.0", f"{q}.0"]
+                for p, q in side
+            ]
         last = self.update_id
         if kind == "update":
             self.update_id += 1 if self.rule == Rule.CONSECUTIVE else self.random.randint(1, 4)
@@ -265,7 +288,7 @@ class NaiveBook:
             return
         try:
             frame = decode(line.payload)
-            [Decimal(text) for level in (*frame.b, *frame.a) for text in level]
+            sides = [[(Decimal(p), Decimal(q)) for p, q in texts(side)] for side in (frame.b, frame.a)]
         except (ParseError, InvalidOperation):
             return
         if frame.depth == 0:
@@ -282,8 +305,8 @@ class NaiveBook:
             self.sides = None
             return
         self.last_id = frame.u
-        for side, (changes, worst) in zip(self.sides, ((frame.b, min), (frame.a, max)), strict=True):
-            side |= {Decimal(price): Decimal(size) for price, size in changes}
+        for side, changes, worst in zip(self.sides, sides, (min, max), strict=True):
+            side |= dict(changes)
             for price in [price for price, size in side.items() if not size]:
                 del side[price]
             while self.depth and len(side) > self.depth:
