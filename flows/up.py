@@ -47,6 +47,7 @@ def parts(
     at = ("--data-dir", str(data_dir))
     spelled = ("--symbols", symbols) if symbols else ()
     found = [Part("store", ("store", *at, "--port", "0"))]
+    options: tuple[str, ...]
     if simulated:
         port, options = free_port(), ("--retry-cap", RETRY_CAP)
         simulation = ("--port", str(port), "--seed", str(seed), "--past", past, *spelled)
