@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.instruments import bin_step
+from connectors.instruments import agreed_bin_step, bin_step
 from connectors.venue import market
 
 BINS = 704
@@ -329,7 +329,8 @@ class Oracle:
         if book.bin_step is None and best:
             finest = Decimal(1).scaleb(-book.decimals)
             mid = sum(best) / len(best) // finest * finest
-            book.bin_step = bin_step(max(mid, finest), book.tick or finest)
+            tick = book.tick or finest
+            book.bin_step = agreed_bin_step(book.instrument, tick) or bin_step(max(mid, finest), tick)
 
     # Seconds.
 

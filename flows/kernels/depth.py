@@ -380,7 +380,8 @@ class DepthKernel:
         instrument = self._instruments[book.key]
         if book.bin_step is None and len(levels.ticks):
             mid = book.price(max(levels.mid_tick(), 1))
-            book.bin_step = instrument.bin_step or instruments.bin_step(mid, instrument.tick)
+            agreed = instruments.agreed_bin_step(instrument.instrument, instrument.tick)
+            book.bin_step = instrument.bin_step or agreed or instruments.bin_step(mid, instrument.tick)
             self._set_instrument(book, instrument, recv_ns)
 
     def _infer(self, book: OrderBook) -> Instrument:

@@ -505,7 +505,7 @@ def test_an_instrument_is_inferred_from_the_digits() -> None:
     found = check(snapshot(0, 1, [("100.10", "1.500")], [("100.25", "2")]))
     row = found.table("instruments")[-1]
     assert (row["instrument"], row["tick"], row["lot"], row["inferred"]) == ("BTC-USDT", 0.01, 0.1, True)
-    assert row["bin_step"] == 0.01
+    assert row["bin_step"] == 1.0  # agreed for BTC in dollars
 
 
 def test_an_instrument_told_before_its_data_names_the_rows() -> None:
