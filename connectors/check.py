@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from connectors.venue import Market
 
 TIMEOUT_S = 10.0
 CLOSE_S = 1.0
+CONNECT_S = 3.0
 BODY_BYTES_MAX = 4096
 SKEW_S_MAX = 1.0
 DISK_BYTES_LOW, DISK_BYTES_MIN = 10 << 30, 1 << 30
@@ -93,10 +95,10 @@ async def check_venue(
     market: Market, where: Endpoint, secret: Secret | None, http: aiohttp.ClientSession
 ) -> list[Finding]:
     """Whether REST and WebSocket answer from here, accept the key, and agree with this machine's clock."""
-    rest, socket = await asyncio.gather(
+    rest, ws = await asyncio.gather(
         _check_rest(market, where.rest_url, secret, http), _check_socket(market, where.ws_url, http)
     )
-    return [*rest, socket]
+    return [*rest, ws]
 
 
 async def _check_rest(
@@ -243,6 +245,9 @@ def _host(url: str) -> str:
 
 def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
     """Whether the log opens, what it holds, and for a file log disk and permissions."""
+    advice = "see that --log or log.url is right, that it runs and can be reached"
+    if url.startswith("kafka:") and (found := _refused(url.removeprefix("kafka:").split(","))):
+        return [Finding("log", "problem", found, advice)]
     try:
         log = open_log(url)
         try:
@@ -250,11 +255,7 @@ def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
         finally:
             log.close()
     except (LogError, OSError) as error:
-        return [
-            Finding(
-                "log", "problem", str(error), "see that --log or log.url is right and that it can be reached"
-            )
-        ]
+        return [Finding("log", "problem", str(error), advice)]
     known = ", ".join(f"{name} ({count})" for name, count in topics.items()) or "no topic yet"
     findings = [Finding("log", "ok", f"{url}: topics with partitions: {known}")]
     if missing := [one.topic for one in markets if topics and one.topic not in topics]:
@@ -264,6 +265,19 @@ def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
     return findings + (
         check_folder("log", Path(url.removeprefix("file:"))) if url.startswith("file:") else []
     )
+
+
+def _refused(servers: Sequence[str]) -> str:
+    """Why no server takes a connection; "" if one does. librdkafka would try on without saying."""
+    reasons = []
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
+                return ""
+        except (OSError, ValueError) as error:
+            reasons.append(f"{server}: {error}")
+    return "; ".join(reasons)
 
 
 def check_folder(name: str, folder: Path) -> list[Finding]:

@@ -269,4 +269,5 @@ def _expected(said: str) -> str:
     if SYMBOL.replace("\\", "\\\\") in said or SYMBOL in said:
         return "expected a symbol as the venue writes it, such as BTCUSDT or BTC/USD"
     text = said.partition(", got")[0].replace("`", "").replace(" | null", "")
+    text = text.replace("object", "a table").replace("array", "a list")
     return text[:1].lower() + text[1:]

@@ -209,8 +209,7 @@ isotherm.main()
 """
 
 
-@pytest.mark.parametrize("clean", [True, False])
-@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize(("clean", "by_file"), [(True, False), (False, True)])
 def test_no_planted_key_comes_out_of_a_process(tmp_path: Path, clean: bool, by_file: bool) -> None:
     (tmp_path / "key").write_text(PLANTED)
     name, value = ("_FILE", str(tmp_path / "key")) if by_file else ("", PLANTED)

@@ -286,6 +286,18 @@ def test_a_log_that_is_none() -> None:
     assert found.level == "problem" and "expected a log as file:DIR" in found.found
 
 
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("127.0.0.1:1,[::1]:1", "127.0.0.1:1: [Errno 111] Connection refused; [::1]:1: "),
+        ("127.0.0.1", "127.0.0.1: "),
+    ],
+)
+def test_a_broker_that_is_not_there(servers: str, said: str) -> None:
+    (found,) = check_log(f"kafka:{servers}", [])
+    assert found.level == "problem" and found.found.startswith(said)
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (found,) = check_folder("log", tmp_path / "file")
