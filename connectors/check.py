@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -55,6 +55,9 @@ KEY_REQUESTS: Mapping[str, KeyRequest] = {
     "ISOTHERM_MASSIVE_KEY": KeyRequest("/v1/marketstatus/now", "Authorization", "Bearer {}"),
 }
 
+KEYLESS = frozenset({400, 401, 403})  # what a venue answers to a request without its key
+PATHLESS = frozenset({400, 401, 404, 405})  # what a server answers where no path is known to ask for
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -68,16 +71,11 @@ class Answer:
     received_s: float
 
 
-def key_env(market: Market) -> str | None:
-    """The variable that holds the key the market needs; None: it needs none."""
-    return getattr(market.live, "key_env", None)
-
-
 def check_key(
     market: Market, environ: Mapping[str, str], wanted: bool
 ) -> tuple[Secret | None, list[Finding]]:
     """The key of a market, and whether it is there if one is needed; `wanted`: the user has named the market."""
-    name = key_env(market)
+    name = market.live.key_env
     if name is None:
         return None, []
     check = f"{market.name} key"
@@ -104,20 +102,27 @@ async def check_venue(
 async def _check_rest(
     market: Market, url: str, secret: Secret | None, http: aiohttp.ClientSession
 ) -> list[Finding]:
-    check, name = f"{market.name} rest", key_env(market)
-    request = KEY_REQUESTS.get(name or "")
-    path = request.path if request else market.live.instruments(list(market.live.symbols[:1])).path
+    check, name = f"{market.name} rest", market.live.key_env or ""
+    request = KEY_REQUESTS.get(name)
+    asked = [request.path] if request else _instruments_paths(market)
     headers = {request.header: request.value.format(secret.reveal())} if request and secret else {}
     try:
-        answer = await _get(http, url + path, headers)
+        answer = await _get(http, url + (asked or ["/"])[0], headers)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return [unreachable(check, url, error)]
-    findings = [judge_status(check, url, answer.status, f"venues.{market.name}.rest", keyed=name is not None)]
+    expected = KEYLESS if name else frozenset[int]() if asked else PATHLESS
+    findings = [judge_status(check, url, answer.status, f"venues.{market.name}.rest", expected)]
     if request and secret:
-        findings += judge_key(f"{market.name} key", name or "", answer)
+        findings += judge_key(f"{market.name} key", name, answer)
     if answer.date:
         findings += judge_clock(f"{market.name} clock", answer)
     return findings
+
+
+def _instruments_paths(market: Market) -> list[str]:
+    """Of the request that tells an instrument; [] if the venue has none."""
+    live = market.live
+    return [one.path for one in live.instruments(list(live.symbols[:1]))] if live.instruments else []
 
 
 async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> Answer:
@@ -137,23 +142,26 @@ async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
 
 
 async def _check_socket(market: Market, url: str, http: aiohttp.ClientSession) -> Finding:
+    """Without the key: where one connection a key is allowed, another would end that of a running connector."""
     check, live = f"{market.name} ws", market.live
     stream = live.streams(live.symbols[0])[0]
     closing = aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
     try:
-        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name]), timeout=closing):
+        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name], ""), timeout=closing):
             return Finding(check, "ok", f"{_host(url)} opens a WebSocket")
     except aiohttp.WSServerHandshakeError as error:
-        setting = f"venues.{market.name}.ws"
-        return judge_status(check, url, error.status, setting, keyed=key_env(market) is not None)
+        expected = KEYLESS if live.key_env else frozenset[int]()
+        return judge_status(check, url, error.status, f"venues.{market.name}.ws", expected)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return unreachable(check, url, error)
 
 
-def judge_status(check: str, url: str, status: int, setting: str, *, keyed: bool = False) -> Finding:
-    """What an HTTP status says of the way to a venue. A keyed venue may refuse a request without key by 401 or 403."""
+def judge_status(
+    check: str, url: str, status: int, setting: str, expected: Collection[int] = frozenset()
+) -> Finding:
+    """What an HTTP status says of the way to a venue; `expected` are refusals that are none of this network."""
     host = _host(url)
-    if status < 400 or (keyed and status in (401, 403)):
+    if status < 400 or status in expected:
         return Finding(check, "ok", f"{host} answers (HTTP {status})")
     if status in (403, 451):
         return Finding(

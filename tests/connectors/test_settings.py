@@ -107,9 +107,9 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[board]\nport = 70000", "board.port: expected int <= 65535, found '70000'"),
         ("[metrics]\ndepth = true", "metrics.depth: expected int, found 'True'"),
         ("[metrics]\ndeep = 1", "metrics: expected one of connect, depth, found 'deep'"),
-        ("metrics = 3", "metrics: expected a table, found 3"),
+        ("metrics = 3", "metrics: expected a table, found '3'"),
         ("[venues.krakn]", "venues: expected one of binance_spot, kraken, twelve_data, found 'krakn'"),
-        ("venues = ['kraken']", "venues: expected a table, found ['kraken']"),
+        ("venues = ['kraken']", "venues: expected a table, found a list"),
         ("venues.kraken = 'BTC/USD'", "venues.kraken: expected a table, found 'BTC/USD'"),
         ("[venues.kraken]\nsymbol = 'x'", "venues.kraken: expected one of enabled, symbols, ws, rest, options, found"),
         ("[venues.kraken]\nsymbols = 'BTC/USD'", "venues.kraken.symbols: expected a list, found 'BTC/USD'"),
@@ -154,6 +154,7 @@ def test_a_wrong_variable_is_told(tmp_path: Path, name: str, value: str, said: s
         "[store]\nclickhouse = 'https://writer:pl4nted@db:8443'",
         "ISOTHERM_TWELVE_DATA_KEY = 'pl4nted'",
         "[[list]]\nsecret = 'pl4nted'",
+        "venues = ['https://me:pl4nted@host']",
     ],
 )
 def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
@@ -162,8 +163,6 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str
     ) as refused:
         read(tmp_path, text)
     assert "pl4nted" not in str(refused.value)
-    if "venues" in text:
-        assert "ISOTHERM_TWELVE_DATA_KEY" in str(refused.value)
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
@@ -173,6 +172,7 @@ def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
     for content, said in [
         (b"\xff", "UTF-8"),
         (b"a=" + b"[" * 100_000, "TOML"),
+        (b"a." * 5000 + b"a = 1", "TOML"),
         (b"#" * (2 << 20), "at most"),
     ]:
         (tmp_path / "bad.toml").write_bytes(content)
