@@ -9,6 +9,9 @@ The format is told by the content, not by the name; gzip, zstd and plain files a
   github.com/bmoscon/cryptofeed, branch v3, sample_data
 * cryptofeed text: `<recv_s>: <payload>` a line, `<address> <-> <s>` a connection, `<address> <- <s>: ...` what was
   sent. github.com/bmoscon/cryptofeed, sample_data, 2021
+
+A venue names the symbols of its markets alike (Bybit's BTCUSDT is spot and perpetual): of a file with sockets of
+several markets only those of the market asked for are read, told by their addresses.
 """
 
 import re
@@ -24,7 +27,7 @@ import msgspec
 from connectors.lane import FUTURE_NS_MAX
 from connectors.record import CLOCK, INSTRUMENT, LINE_BYTES_MAX, Line, LineError, decode_lines
 from connectors.recording_file import Fault, RecordingError, StoredRecord, blocks, frames
-from connectors.venue import Instrument, Market, ParseError, Route
+from connectors.venue import Instrument, Market, ParseError, Route, markets
 from connectors.venue_clock import RecordedClock
 
 # Payloads of cryptofeed are JSON within JSON: quotes are escaped.
@@ -265,6 +268,7 @@ class _Entry(msgspec.Struct):
     t: str
     ts: Decimal = Decimal("NaN")
     conn: str = ""
+    addr: str = ""
     url: str = ""
     data: str = ""
 
@@ -289,6 +293,8 @@ class _Cryptofeed:
         # What exchangeInfo told and no line of the key has yet gone after; and what was told before.
         self._untold: dict[bytes, Line] = {}
         self._told: dict[str, Instrument] = {}
+        self._elsewhere = _addresses_of_others(market)
+        self._left_out: set[str] = set()  # sockets of other markets
 
     def lines(self, content: Iterator[bytes | Fault]) -> Lines:
         for item in _numbered(self._path, content):
@@ -311,6 +317,9 @@ class _Cryptofeed:
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return _fault(self._path, number, f"not an entry of a cryptofeed recording: {error}", text)
         if entry.t in _SILENT:
+            self._note(entry)
+            return None
+        if entry.t == "recv" and entry.conn in self._left_out:
             return None
         if reason := _unfit_entry(entry) or _unfit(payload):
             return _fault(self._path, number, reason, text)
@@ -318,6 +327,13 @@ class _Cryptofeed:
         if entry.t == "http":
             return self._answered(number, entry.url, recv_ns, payload)
         return self._received(number, Line(recv_ns, _word(entry.conn), payload))
+
+    def _note(self, entry: _Entry) -> None:
+        """What a connection's entry tells of where it leads; a name may be used again for another."""
+        if entry.addr and _address(entry.addr) in self._elsewhere:
+            self._left_out.add(entry.conn)
+        elif entry.addr:
+            self._left_out.discard(entry.conn)
 
     def _received(self, number: int, line: Line) -> tuple[bytes, Line]:
         key = self._keys.of(line.payload)
@@ -348,6 +364,26 @@ class _Cryptofeed:
                 self._told[instrument.symbol] = instrument
                 payload = msgspec.json.encode(instrument)
                 self._untold[instrument.symbol.encode()] = Line(recv_ns, INSTRUMENT, payload)
+
+
+def _addresses_of_others(market: Market) -> set[tuple[str, str]]:
+    """Where other markets have their sockets, and this one has none."""
+    found = {name: _addresses(each) for name, each in markets().items() if name != market.name}
+    return set().union(*found.values()) - _addresses(market)
+
+
+def _addresses(market: Market) -> set[tuple[str, str]]:
+    streams = (stream for symbol in market.live.symbols[:1] for stream in market.live.streams(symbol))
+    return {_address(market.live.ws_url + stream.path) for stream in streams}
+
+
+def _address(url: str) -> tuple[str, str]:
+    """Host and path; empty ones of what is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.path
+    except ValueError:
+        return "", ""
 
 
 _SECRET = re.compile("sign|key|token|secret|auth|pass|credential|session", re.IGNORECASE)

@@ -278,6 +278,35 @@ def test_a_request_that_names_no_symbol(tmp_path: Path) -> None:
         list(read(path, SPOT))
 
 
+def connected(conn: str, addr: str, t: str = "connect") -> dict[str, object]:
+    return {"t": t, "conn": conn, "ts": 1633998512.0, "addr": addr}
+
+
+def test_sockets_of_the_venues_other_markets_are_left_out(tmp_path: Path) -> None:
+    """Their addresses tell; a name may be used again, and one without an address is taken."""
+    ours, theirs = "wss://stream.bybit.com/v5/public/spot", "wss://stream.bybit.com/v5/public/linear?x=1"
+    payloads = [b'{"topic":"tickers.X","n":%d}' % n for n in range(6)]
+    content = entries(
+        connected("a", ours),
+        {**received(payloads[0]), "conn": "a"},
+        connected("b", theirs, "send"),
+        {**received(payloads[1]), "conn": "b"},
+        {"t": "recv", "conn": "b", "ts": "NaN", "data": "not ours to judge"},
+        connected("b", ours),
+        {**received(payloads[2]), "conn": "b"},
+        connected("a", theirs),
+        {**received(payloads[3]), "conn": "a"},
+        connected("c", "wss://["),
+        {**received(payloads[4]), "conn": "c"},
+        {**received(payloads[5]), "conn": "d"},
+    )
+    lines, faults = split(read(file(tmp_path, content), market("bybit_spot")))
+    assert faults == []
+    assert [line.payload for _, line in lines] == [payloads[n] for n in (0, 2, 4, 5)]
+    lines, _ = split(read(file(tmp_path, content), market("bybit_linear")))
+    assert [line.payload for _, line in lines] == [payloads[n] for n in (1, 3, 4, 5)]
+
+
 @pytest.mark.parametrize("conn", ["", "a b", "!ws", " \n"])
 def test_connection_names_become_words(tmp_path: Path, conn: str) -> None:
     ((_, line),), _ = split(read(file(tmp_path, entries({**received(FRAME), "conn": conn})), SPOT))
