@@ -410,8 +410,8 @@ CRYPTO = ("BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "DOGE/USD", "ADA/USD", "LT
 FOREX = ("EUR/USD", "GBP/USD", "AUD/USD", "USD/CAD", "USD/CHF", "USD/JPY", "EUR/GBP", "EUR/JPY")
 SYMBOLS = CRYPTO + FOREX
 
-# 25 levels of BTC/USD reach 0.04 % from the price (2026-08-02), a heatmap needs more than 1 %: the deepest book. It
-# costs little: a snapshot of 70 kB a symbol, and further updates of a level or two each.
+# 25 levels of BTC/USD reach 0.04 % from the price (2026-08-02), a heatmap needs more than 1 %: the deepest book there
+# is. It costs the connector 80 us a message where 100 levels cost 25 us, and a snapshot of 70 kB a symbol.
 DEPTH: BookDepth = 1000
 
 # The busiest books change many times a second; the others may rest for minutes, and trade after hours.
@@ -450,7 +450,7 @@ _HEAD = msgspec.json.Decoder(_HeadFrame)
 
 
 def head(payload: bytes) -> Head:
-    """What the connector needs of a frame; 2.5 us for a book message of 1.5 levels. Raises ParseError."""
+    """What the connector needs of a frame. Raises ParseError. 2 us for a book message; 0.5 ms for 1000 levels a side."""
     try:
         frame = _HEAD.decode(payload)
         if frame.channel == "book":
