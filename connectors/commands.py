@@ -11,13 +11,18 @@ from pathlib import Path
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from connectors.connect import Connector, Feed, run_until_signalled
 from connectors.endpoint import EndpointError, endpoint
+from connectors.keys import KeyValueError, key
 from connectors.log import LogError, OffsetGoneError, Reader, Retention, open_log
 from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
-from connectors.venue import market, markets
+from connectors.session import Timing
+from connectors.settings import SPAN, SYMBOL, Configuration, Venue
+from connectors.venue import Market, market, markets
+from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
 IDLE_S = 0.02
@@ -39,10 +44,10 @@ class Span(click.ParamType[float]):
         """Seconds; fails on anything else."""
         if isinstance(value, float):
             return value
-        found = re.fullmatch(r"([0-9]{1,9})([smhd])", str(value))
-        if not found:
+        text = str(value)
+        if not re.fullmatch(SPAN, text):
             self.fail(f"expected a span such as 60s, 5m or 2h, found {value!r}", param, ctx)
-        return float(found[1]) * self._units[found[2]]
+        return float(text[:-1]) * self._units[text[-1]]
 
 
 class Symbols(click.ParamType[tuple[str, ...]]):
@@ -56,53 +61,90 @@ class Symbols(click.ParamType[tuple[str, ...]]):
         """The symbols, each once; fails on what no venue would take for one."""
         if isinstance(value, tuple):
             return value
-        found = tuple(dict.fromkeys(part.strip().upper() for part in str(value).split(",")))
+        found = tuple(dict.fromkeys(part.strip() for part in str(value).split(",")))
         for symbol in found:
-            if not re.fullmatch(r"[A-Z0-9_]{1,64}", symbol):
+            if not re.fullmatch(SYMBOL, symbol):
                 self.fail(f"expected symbols such as BTCUSDT,ETHUSDT, found {symbol!r}", param, ctx)
         return found
 
 
+def configuration() -> Configuration:
+    """What `isotherm` has read for the command that runs; the defaults if it was not called by it."""
+    return click.get_current_context().find_object(Configuration) or Configuration()
+
+
+def log_of(log_url: str | None, data_dir: Path | None) -> str:
+    """The log that the options --log and --data-dir name; what a file says gives way to the other option.
+
+    Raises:
+        Failure: they name none, or two.
+    """
+    source = click.get_current_context().get_parameter_source
+    from_file = {name for name in ("log_url", "data_dir") if source(name) is ParameterSource.DEFAULT_MAP}
+    if log_url is not None and (data_dir is None or "data_dir" in from_file):
+        return log_url
+    if data_dir is not None and (log_url is None or "log_url" in from_file):
+        return f"file:{data_dir}/log"
+    raise Failure("expected either --log or --data-dir")
+
+
 @click.command()
 @click.argument("venues", nargs=-1, required=True, type=click.Choice(sorted(markets())))
-@click.option("--symbols", type=Symbols(), default=(), help="BTCUSDT,ETHUSDT.  [default: each venue's own]")
-@click.option("--log", "url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
+@click.option(
+    "--symbols", type=Symbols(), default=(), help="As the venues write them.  [default: each venue's own]"
+)
+@click.option("--log", "log_url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where this machine keeps its data.")
 @click.option(
     "--partitions", default=4, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
 )
 @click.option("--keep", "keep_s", type=Span(), default="1d", show_default=True, help="Of topics made now.")
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
+@click.option(
+    "--retry-cap",
+    "retry_cap_s",
+    default="60s",
+    show_default=True,
+    type=Span(),
+    help="Of pauses between attempts.",
+)
 def connect(
     venues: tuple[str, ...],
     symbols: tuple[str, ...],
-    url: str | None,
+    log_url: str | None,
     data_dir: Path | None,
     partitions: int,
     keep_s: float,
     metrics_port: int | None,
+    retry_cap_s: float,
 ) -> None:
     """Follow venues live and write what they send to the log, until Ctrl-C.
 
-    Addresses may be changed in the environment: ISOTHERM_BINANCE_SPOT_WS, ISOTHERM_BINANCE_SPOT_REST.
+    Which VENUES, their symbols and addresses may stand in the configuration file; addresses also in the environment:
+    ISOTHERM_BINANCE_SPOT_WS, ISOTHERM_BINANCE_SPOT_REST.
 
     \b
     isotherm connect binance_spot binance_futures --data-dir D
     isotherm connect binance_spot --symbols BTCUSDT,ETHUSDT --log kafka:localhost:9092
     """
-    if (url is None) == (data_dir is None):
-        raise Failure("expected either --log or --data-dir")
+    url, settings = log_of(log_url, data_dir), configuration().settings
     try:
-        feeds = [
-            Feed(found, endpoint(found, os.environ), symbols) for found in map(market, dict.fromkeys(venues))
-        ]
-        with closing(open_log(url or f"file:{data_dir}/log")) as log:
-            retention = Retention(age_s_max=int(keep_s))
-            run_until_signalled(Connector(feeds, log, random.random, partitions, retention, metrics_port))
-    except EndpointError as error:
+        feeds = [_feed(market(name), settings.venue(name), symbols) for name in dict.fromkeys(venues)]
+        with closing(open_log(url)) as log:
+            retention, timing = Retention(age_s_max=int(keep_s)), Timing(backoff_cap_s=retry_cap_s)
+            run_until_signalled(
+                Connector(feeds, log, random.random, partitions, retention, metrics_port, timing)
+            )
+    except (EndpointError, KeyValueError) as error:
         raise Failure(str(error)) from None
     except (LogError, OSError, ExceptionGroup) as error:
         raise click.ClickException(_cause(error)) from error
+
+
+def _feed(found: Market, chosen: Venue, symbols: tuple[str, ...]) -> Feed:
+    secret = key(found.live.key_env, os.environ) if found.live.key_env else None
+    where = endpoint(found, os.environ, chosen)
+    return Feed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
 
 
 def _cause(error: BaseException) -> str:
@@ -112,7 +154,7 @@ def _cause(error: BaseException) -> str:
 
 
 @click.command()
-@click.option("--log", "url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
+@click.option("--log", "log_url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
 @click.option(
     "--data-dir", type=click.Path(path_type=Path), help="Where `isotherm up` or `replay` keeps its data."
 )
@@ -122,7 +164,7 @@ def _cause(error: BaseException) -> str:
 @click.option("--follow", is_flag=True, help="Go on with what arrives, until Ctrl-C.")
 @click.option("--for", "span_s", type=Span(), help="Follow for so long: 60s, 5m, 2h.")
 def record(
-    url: str | None,
+    log_url: str | None,
     data_dir: Path | None,
     topic: str,
     output: Path,
@@ -136,8 +178,7 @@ def record(
     isotherm record --data-dir D --topic raw.binance_futures -o btc.zst --key BTCUSDT
     isotherm record --log kafka:localhost:9092 --topic raw.binance_spot -o spot.zst --for 5m
     """
-    if (url is None) == (data_dir is None):
-        raise Failure("expected either --log or --data-dir")
+    url = log_of(log_url, data_dir)
     if follow or span_s is not None:
         # A supervisor's stop is as good as Ctrl-C: the file is finished.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -145,7 +186,7 @@ def record(
     else:
         until_s = None
     try:
-        summary = _record(url or f"file:{data_dir}/log", topic, output, keys, until_s)
+        summary = _record(url, topic, output, keys, until_s)
     except (LogError, OffsetGoneError, RecordingError) as error:
         raise Failure(str(error)) from None
     click.echo(msgspec.json.encode(summary).decode())
@@ -166,7 +207,7 @@ def _record(
             suppress(KeyboardInterrupt),
         ):
             for partition, found in _arriving(readers, until_s, file):
-                if not wanted or found.key in wanted:
+                if not wanted or found.key in wanted or found.key == CLOCK_KEY:
                     file.append(StoredRecord(found.key, partition, _recv_ns(found.body), found.body))
                     count, size = count + 1, size + len(found.body)
         for reader in readers:

@@ -28,11 +28,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One market to follow; without symbols those of the market."""
+    """One market to follow; without symbols those of the market. `key` is that of `Live.key_env`, "" without."""
 
     market: Market
     endpoint: Endpoint
     symbols: Sequence[str] = ()
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
-"""Where a market is reached: the venue's own addresses, or those the environment names."""
+"""Where a market is reached: the venue's own addresses, or those the environment or the settings name."""
 
 import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from connectors.settings import Venue
 from connectors.venue import Market
 
 
@@ -19,16 +20,23 @@ class Endpoint(NamedTuple):
     rest_url: str
 
 
-def endpoint(market: Market, environ: Mapping[str, str]) -> Endpoint:
-    """Those of ISOTHERM_<MARKET>_WS and ISOTHERM_<MARKET>_REST, else the venue's.
+def endpoint(market: Market, environ: Mapping[str, str], chosen: Venue = Venue()) -> Endpoint:
+    """Those of ISOTHERM_<MARKET>_WS and ISOTHERM_<MARKET>_REST, else those chosen, else the venue's.
 
     Raises:
         EndpointError: one is not wss or https (ws or http on the own machine).
     """
-    prefix = f"ISOTHERM_{market.name.upper()}"
+
+    def address(kind: str, set_to: str | None, own: str, secure: str, plain: str) -> str:
+        variable = f"ISOTHERM_{market.name}_{kind}".upper()
+        if environ.get(variable):
+            return _checked(variable, environ[variable], secure, plain)
+        return _checked(f"venues.{market.name}.{kind}", set_to or own, secure, plain)
+
+    live = market.live
     return Endpoint(
-        _checked(f"{prefix}_WS", environ.get(f"{prefix}_WS") or market.live.ws_url, "wss", "ws"),
-        _checked(f"{prefix}_REST", environ.get(f"{prefix}_REST") or market.live.rest_url, "https", "http"),
+        address("ws", chosen.ws, live.ws_url, "wss", "ws"),
+        address("rest", chosen.rest, live.rest_url, "https", "http"),
     )
 
 

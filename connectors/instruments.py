@@ -1,7 +1,9 @@
 """Ticks, lots and bins of instruments: what a venue does not say is taken from the digits it writes."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from types import MappingProxyType
 
 import msgspec
 
@@ -9,6 +11,26 @@ from connectors.venue import Instrument, ParseError
 
 DECIMALS_MAX = 12  # of a unit
 BIN_WIDTH_MAX = Fraction(2, 100_000)
+
+# Books of one instrument on several venues can be added bin by bin only where their bins are the same, whatever each
+# venue's tick is and whichever price came first. Widths in quote currency, dollars of any kind alike.
+AGREED_BIN_STEPS: Mapping[str, Decimal] = MappingProxyType(
+    {
+        pair: Decimal(step)
+        for step, pairs in {
+            "1": "BTC-USD",
+            "0.1": "PAXG-USD XAUT-USD",
+            "0.05": "ETH-USD",
+            "0.01": "BNB-USD SOL-USD LTC-USD BCH-USD AAVE-USD ZEC-USD XMR-USD AVAX-USD LINK-USD",
+            "0.001": "DOT-USD ATOM-USD UNI-USD NEAR-USD APT-USD SUI-USD TON-USD ETC-USD USD-JPY EUR-JPY GBP-JPY",
+            "0.0001": "XRP-USD ADA-USD TRX-USD XLM-USD ARB-USD OP-USD MATIC-USD POL-USD",
+            "0.00002": "EUR-USD GBP-USD AUD-USD USD-CAD USD-CHF EUR-GBP EUR-CHF NZD-USD EUR-CAD EUR-AUD",
+            "0.00001": "DOGE-USD USDT-USD USDC-USD ETH-BTC",
+        }.items()
+        for pair in pairs.split()
+    }
+)
+DOLLARS = ("USDT", "USDC", "FDUSD", "TUSD", "USDP", "DAI", "PYUSD", "RLUSD", "USD1", "BUSD")
 
 
 def decode(payload: bytes) -> Instrument:
@@ -48,6 +70,17 @@ def decimals(unit: Decimal) -> int:
     exponent = unit.normalize().as_tuple().exponent
     assert isinstance(exponent, int)
     return max(-exponent, 0)
+
+
+def agreed_bin_step(instrument: str, tick: Decimal) -> Decimal | None:
+    """The bin width that all venues of a canonical instrument share; None if there is none, or no multiple of `tick`.
+
+    BTC-USDT, BTC-USD and BTC-USDC-PERP have 1.
+    """
+    base, _, rest = instrument.partition("-")
+    quote = rest.partition("-")[0]
+    step = AGREED_BIN_STEPS.get(f"{base}-{'USD' if quote in DOLLARS else quote}")
+    return step if step is not None and step % tick == 0 else None
 
 
 def bin_step(price: Decimal, tick: Decimal) -> Decimal:

@@ -73,12 +73,24 @@ class Lane:
         self.publisher: bytes | None = None
         self.successor: bytes | None = None
         self.event_ns = 0  # newest event time of a published frame
+        self._told_ns: dict[bytes, int] = {}  # newest event time by open connection
         self.count = 0  # frames published
 
     @property
     def handed_over(self) -> bool:
         """Whether every stream has passed to the successor."""
         return all(channel.switched for channel in self.channels.values())
+
+    @property
+    def told_ns(self) -> int:
+        """The event time up to which all is published of the lane's books: 0 while that is not known.
+
+        A stream is told by the connection that speaks for it, and what the successor holds of it follows on what
+        the first one has still to say.
+        """
+        books = [channel for channel in self.channels.values() if channel.stream.book]
+        speakers = {self.successor if channel.switched else self.publisher for channel in books}
+        return min((self._told_ns.get(origin or b"", 0) for origin in speakers), default=0)
 
     def opened(self, origin: bytes) -> None:
         """A connection is open: it publishes, or succeeds the one that does."""
@@ -90,6 +102,8 @@ class Lane:
     def admit(self, frame: Frame) -> Iterable[Frame]:
         """The frames to publish now, in order."""
         channel = self.channels.get(frame.head.stream)
+        if channel is not None and frame.origin in (self.publisher, self.successor) and _is_time(frame):
+            self._told_ns[frame.origin] = max(self._told_ns.get(frame.origin, 0), frame.head.event_ns)
         if frame.origin == self.publisher:
             if channel is None:
                 return self._published((frame,))
@@ -106,8 +120,10 @@ class Lane:
         return (frame, *self._release(channel)) if channel.held else (frame,)
 
     def hand_over(self) -> list[Frame]:
-        """Let the successor publish every stream from here on; what was held of it."""
+        """Let the successor, if there is one, publish every stream from here on; what was held of it."""
         frames: list[Frame] = []
+        if self.successor is None:
+            return frames  # one of the two has ended, its socket is not closed yet
         for channel in self.channels.values():
             if not channel.switched:
                 frames += self._rest(channel)
@@ -117,6 +133,7 @@ class Lane:
 
     def lost(self, origin: bytes) -> list[Frame]:
         """A connection has ended; returns what its successor held. Without one the lane is dark: no publisher."""
+        self._told_ns.pop(origin, None)
         if origin == self.publisher and self.successor is not None:
             return self.hand_over()
         if origin == self.publisher:
@@ -154,12 +171,16 @@ class Lane:
     def _published(self, frames: Iterable[Frame], channel: Channel | None = None) -> Iterable[Frame]:
         for frame in frames:
             self.count += 1
-            if self.event_ns < frame.head.event_ns <= frame.recv_ns + FUTURE_NS_MAX:
-                self.event_ns = frame.head.event_ns
+            if _is_time(frame):
+                self.event_ns = max(self.event_ns, frame.head.event_ns)
             if channel is not None:
                 channel.count += 1
                 channel.last_id = max(channel.last_id, frame.head.last_id)
         return frames
+
+
+def _is_time(frame: Frame) -> bool:
+    return frame.head.event_ns <= frame.recv_ns + FUTURE_NS_MAX
 
 
 def lanes(market: Market, symbols: Sequence[str]) -> list[Lane]:

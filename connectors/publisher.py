@@ -29,6 +29,7 @@ from connectors.record import (
 )
 from connectors.telemetry import Feed, State, Telemetry
 from connectors.venue import Head, Instrument, Market, ParseError, Request
+from connectors.venue_clock import CLOCK_KEY, VenueClock
 from connectors.watch import Watch
 
 BOOK_EVERY_S = 600.0
@@ -36,10 +37,9 @@ FIRST_UPDATE_WAIT_S = 3.0  # a book without any update by then is begun from a s
 WIDEN_EVERY_S = 60.0  # of one book, at most
 WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
 # Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
-# which frames come: the flow closes a silent second 250 ms after it, judged by any book of the partition.
+# which frames come: a book begins with the second that the partition has reached.
 CUT_EVENT_NS = 100_000_000
 
-_CLOCK_KEY = b"!clock"
 _NO_HEAD = Head()
 
 
@@ -93,7 +93,7 @@ class Publisher:
         self._book_every_s = book_every_s
         self._chunker = Chunker()
         self._out: list[Outgoing] = []
-        self._clock_ns = 0
+        self._clock = VenueClock()
         self._cut_until_ns = 0  # event time of a book message at which open records are finished
         self._followed: dict[str, _Followed] = {}
         self._watch = Watch(lanes, market.live.silence_s, now_s, silence_factor)
@@ -255,10 +255,21 @@ class Publisher:
         """Why the symbol's book is not live."""
         self._followed[symbol].problem = reason
 
+    def tell_time(self, recv_ns: int) -> None:
+        """Often: if venue time has passed a quarter of a second everywhere, say so to every partition."""
+        time_ns = min((lane.told_ns for lane in self._lanes if lane.has_books), default=0)
+        if not self._clock.due(time_ns):
+            return
+        self._gather(self._chunker.cut())
+        line = encode_control(recv_ns, CLOCK, time_ns=time_ns)
+        self._out += [
+            Outgoing(self._topic, CLOCK_KEY, line, recv_ns, partition)
+            for partition in range(self._partitions)
+        ]
+
     def on_second(self, now_s: float, recv_ns: int) -> list[Alarm]:
-        """Once a second: clocks, whole books in their turn, states; returns what has gone silent."""
+        """Once a second: whole books in their turn, states; returns what has gone silent."""
         alarms = self._listen(now_s, recv_ns)
-        self._clocks(recv_ns)
         for followed in self._followed.values():
             if now_s >= followed.next_book_s:
                 followed.next_book_s = now_s + self._book_every_s
@@ -326,21 +337,6 @@ class Publisher:
         self._add(followed.key, recv_ns, encode_control(recv_ns, RESET, reason=reason))
         followed.book.clear()
         followed.lane.forget(followed.symbol)
-
-    def _clocks(self, recv_ns: int) -> None:
-        """The time that every socket with books has reached, to every partition, after all that came before."""
-        if any(lane.publisher is None for lane in self._lanes):
-            return
-        time_ns = min((lane.event_ns for lane in self._lanes if lane.has_books), default=0)
-        if time_ns <= self._clock_ns:
-            return
-        self._clock_ns = time_ns
-        self._gather(self._chunker.cut())
-        line = encode_control(recv_ns, CLOCK, time_ns=time_ns)
-        self._out += [
-            Outgoing(self._topic, _CLOCK_KEY, line, recv_ns, partition)
-            for partition in range(self._partitions)
-        ]
 
     def _listen(self, now_s: float, recv_ns: int) -> list[Alarm]:
         """Lanes whose connection is to be replaced; books that fell silent are void."""

@@ -15,7 +15,7 @@ payload is a JSON object:
 * `!instrument` tick, lot, canonical name ... of the key's instrument, before its data and on change.
 * `!reset`      the book can no longer be trusted; `reason` says why.
 * `!book`       the connector's own synced book in full, at an exact update id (see `connectors.venue`).
-* `!clock`      the venue time the partition has reached, so that silence closes intervals too.
+* `!clock`      the venue time the partition has reached: silence is judged by it (see `connectors.venue_clock`).
 """
 
 import zlib

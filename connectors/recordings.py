@@ -27,9 +27,11 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
 
-from connectors.record import INSTRUMENT, LINE_BYTES_MAX, Line, LineError, decode_lines
+from connectors.lane import FUTURE_NS_MAX
+from connectors.record import CLOCK, INSTRUMENT, LINE_BYTES_MAX, Line, LineError, decode_lines
 from connectors.recording_file import Fault, RecordingError, StoredRecord, blocks, frames
 from connectors.venue import Instrument, Market, ParseError, Route, markets
+from connectors.venue_clock import RecordedClock
 
 # Payloads of cryptofeed are JSON within JSON: quotes are escaped.
 TEXT_LINE_BYTES_MAX = 2 * LINE_BYTES_MAX
@@ -42,12 +44,13 @@ REST = b"rest"
 Lines = Iterator[tuple[bytes, Line] | Fault]
 
 
-def read(path: Path, market: Market, symbol: str | None = None) -> Lines:
+def read(path: Path, market: Market, symbol: str | None = None, *, clocks: bool = False) -> Lines:
     """The recording's lines with their keys, in file order, receive times as recorded (they may step back).
 
     `symbol` names the book of snapshots that name none; a payload's own symbol goes before it. Instruments
     that a recording tells (exchangeInfo) come as `!instrument` lines, each before the first line of its key.
-    What cannot be read is yielded as a Fault and never stops the rest.
+    What cannot be read is yielded as a Fault and never stops the rest. With `clocks`, the `!clock` lines that the
+    market's connector would have written (`connectors.venue_clock`) stand among them, instead of any recorded.
 
     Raises:
         RecordingError: the file cannot be opened, is empty, of no known format or of another market, at once;
@@ -55,26 +58,46 @@ def read(path: Path, market: Market, symbol: str | None = None) -> Lines:
     """
     content = blocks(path)
     try:
-        return _lines(path, content, market, symbol)
+        return _lines(path, content, market, symbol, clocks)
     except RecordingError:
         content.close()
         raise
 
 
-def _lines(path: Path, content: Iterator[bytes | Fault], market: Market, symbol: str | None) -> Lines:
+def _lines(
+    path: Path, content: Iterator[bytes | Fault], market: Market, symbol: str | None, clocks: bool
+) -> Lines:
     head = next(content, b"")
     if isinstance(head, Fault):
         raise RecordingError(f"{path} holds nothing that can be read: {head.reason}")
     kind = _sniff(path, head)
     content = chain([head], content)
     if kind == "ours":
-        return _ours(path, content, market)
+        return _ours(path, content, market, clocks)
     keys = _Keys(path, market, symbol)
-    if kind in _SPLITS:
-        return _text(path, content, keys, _SPLITS[kind])
-    if kind == "text since boot":
-        return _text(path, content, keys, _since_boot(_boot_ns(path, head, market)))
-    return _Cryptofeed(path, market, keys).lines(content)
+    if kind == "cryptofeed":
+        lines = _Cryptofeed(path, market, keys).lines(content)
+    else:
+        at_boot = kind == "text since boot"
+        split = _since_boot(_boot_ns(path, head, market)) if at_boot else _SPLITS[kind]
+        lines = _text(path, content, keys, split)
+    return _with_clocks(lines, market) if clocks else lines
+
+
+def _with_clocks(lines: Lines, market: Market) -> Lines:
+    clock = RecordedClock()
+    for item in lines:
+        yield item
+        if isinstance(item, Fault):
+            continue
+        recv_ns, origin, payload = item[1]
+        try:
+            head = market.live.head(payload)
+        except ParseError:
+            continue
+        speaks_of_books = bool(head.bids or head.asks) or origin in clock
+        if speaks_of_books and 0 < head.event_ns <= recv_ns + FUTURE_NS_MAX:
+            yield from clock.tell(origin, head.event_ns, recv_ns)
 
 
 _TEXT = re.compile(rb"[0-9]{16,19} [{\[]")
@@ -420,20 +443,35 @@ def _word(name: str) -> bytes:
 # ---- ours
 
 
-def _ours(path: Path, content: Iterator[bytes | Fault], market: Market) -> Lines:
+def _ours(path: Path, content: Iterator[bytes | Fault], market: Market, clocks: bool) -> Lines:
     header, records = frames(path, content)
     if header.topic != market.topic:
         raise RecordingError(f"{path} is a recording of {header.topic}, expected {market.topic}")
-    return _recorded(path, records)
+    return _recorded(path, records, RecordedClock(range(header.partitions)) if clocks else None)
 
 
-def _recorded(path: Path, records: Iterator[StoredRecord | Fault]) -> Lines:
+class _Clock(msgspec.Struct):
+    time_ns: int
+
+
+def _recorded(path: Path, records: Iterator[StoredRecord | Fault], clock: RecordedClock | None) -> Lines:
+    """A clock of one partition says nothing of the others: with `clock`, its lines stand instead of those."""
     for number, record in enumerate(records, 1):
         if isinstance(record, Fault):
             yield record
             continue
         try:
             for line in decode_lines(record.body):
-                yield record.key, line
+                if clock is None or line.origin != CLOCK:
+                    yield record.key, line
+                    continue
+                try:
+                    time_ns = msgspec.json.decode(line.payload, type=_Clock).time_ns
+                except msgspec.MsgspecError as error:
+                    yield Fault(
+                        path, number, "record", f"malformed clock: {error}", line.payload[:HEAD_BYTES]
+                    )
+                else:
+                    yield from clock.tell(record.partition, time_ns, line.recv_ns)
         except LineError as error:
             yield Fault(path, number, "record", str(error), record.body[:HEAD_BYTES])

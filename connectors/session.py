@@ -296,9 +296,10 @@ class Session:
     # Timers.
 
     async def _cut(self, tasks: asyncio.TaskGroup) -> None:
-        """Records leave after at most `cut_s`; snapshots are asked for as soon."""
+        """Records leave after at most `cut_s`, and with them the time; snapshots are asked for as soon."""
         while True:
             await asyncio.sleep(self._timing.cut_s)
+            self._publisher.tell_time(time.time_ns())
             self._outbox.put(self._publisher.take(cut=True))
             if self._outbox.failed.done():
                 self._outbox.failed.result()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from connectors.commands import Failure, Span
+from connectors.commands import Failure, Span, configuration
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
@@ -125,6 +125,7 @@ def flow(
             )
         recovery = recovery_of(data_dir / "flow", name, share)
         progress = Progress(recovery / LATENCY)
+        metrics_port = metrics_port or configuration().settings.metrics.get(name)
         with _store(data_dir, clickhouse_url) as store, _metrics(metrics_port, name, progress):
             dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end, progress=progress)
             run(dataflow, recovery, epoch_s)
@@ -151,18 +152,30 @@ board_port_option = click.option(
 @span_option
 @data_dir_option
 def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Path) -> None:
-    """Run the pipeline on live public feeds (Binance spot and USDT-M futures), no key needed, until Ctrl-C.
+    """Run the pipeline on live public feeds, by default Binance spot and USDT-M futures, until Ctrl-C. No key needed.
 
-    Starts the store, the connector, the flows and the board as processes and restarts one that dies; logs are in
-    DATA_DIR/logs. Ends with one line of JSON.
+    Follows the venues of the configuration file, if it names any. Starts the store, the connector, the flows and the
+    board as processes and restarts one that dies; logs are in DATA_DIR/logs. Ends with one line of JSON.
 
     \b
     Examples:
       isotherm up --data-dir data
       isotherm up --data-dir data --symbols BTCUSDT --for 10m
     """
+    found = configuration()
+    for name, url in (
+        ("log.url", found.settings.log.url),
+        ("store.clickhouse", found.settings.store.clickhouse),
+    ):
+        if url:
+            raise Failure(
+                f"expected no {name}, found {url}: `up` keeps log and store in its data directory; for servers run "
+                "`isotherm connect` and `isotherm flow`, or give `isotherm --config FILE up` a file without it"
+            )
     port = board_port or pipeline.free_port()
-    _supervise(data_dir, port, span_s, pipeline.parts(data_dir, symbols, port, simulated=False))
+    _supervise(
+        data_dir, port, span_s, pipeline.parts(data_dir, symbols, port, simulated=False, configuration=found)
+    )
 
 
 @click.command()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.log import DEAD_LETTER, FEATURES, Log, Writer
-from connectors.record import Chunker, encode_line
+from connectors.log import DEAD_LETTER, FEATURES, Log
+from connectors.record import CLOCK, Chunker, Line, encode_line, partition_of
 from connectors.recording_file import Fault
 from connectors.recordings import read
 from connectors.venue import Market
@@ -86,7 +86,7 @@ def _write(job: Replay, say: Say) -> tuple[int, int]:
         job.log.create(topic, job.partitions)
     lines = faults = 0
     letters: list[tuple[Any, ...]] = []
-    chunker, writer, next_word = Chunker(), job.log.writer(), time.monotonic() + PROGRESS_S
+    raw, next_word = _Raw(job), time.monotonic() + PROGRESS_S
     try:
         for item in _items(job):
             if isinstance(item, Fault):
@@ -94,28 +94,52 @@ def _write(job: Replay, say: Say) -> tuple[int, int]:
                 letters.append(_letter(item))
             else:
                 key, line = item
-                lines += 1
-                _append(writer, job.market, chunker.add(key, line.recv_ns, encode_line(*line)))
+                lines += line.origin != CLOCK
+                raw.add(key, line)
             if len(letters) >= FAULT_ROWS:
                 _set_aside(job, letters)
             if time.monotonic() > next_word:
                 next_word += PROGRESS_S
                 say(f"{lines} lines read")
-        _append(writer, job.market, chunker.cut())
+        raw.flush()
     finally:
-        writer.close()
+        raw.close()
         _set_aside(job, letters)
     return lines, faults
 
 
 def _items(job: Replay) -> Iterable[Any]:
     for path in job.paths:
-        yield from read(path, job.market, job.symbol)
+        yield from read(path, job.market, job.symbol, clocks=True)
 
 
-def _append(writer: Writer, market: Market, records: Iterable[tuple[bytes, bytes, int]]) -> None:
-    for key, body, recv_ns in records:
-        writer.append(market.topic, key, body, recv_ns)
+class _Raw:
+    """The raw topic: lines are gathered into records, but for the clock, which goes to every partition in use."""
+
+    def __init__(self, job: Replay) -> None:
+        self._topic, self._partitions = job.market.topic, job.partitions
+        self._writer = job.log.writer()
+        self._chunker = Chunker()
+        self._used: set[int] = set()
+
+    def add(self, key: bytes, line: Line) -> None:
+        if line.origin == CLOCK:
+            self.flush()
+            for partition in self._used:
+                self._writer.append(self._topic, key, encode_line(*line), line.recv_ns, partition)
+        else:
+            self._used.add(partition_of(key, self._partitions))
+            self._append(self._chunker.add(key, line.recv_ns, encode_line(*line)))
+
+    def flush(self) -> None:
+        self._append(self._chunker.cut())
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _append(self, records: Iterable[tuple[bytes, bytes, int]]) -> None:
+        for key, body, recv_ns in records:
+            self._writer.append(self._topic, key, body, recv_ns)
 
 
 def _letter(fault: Fault) -> tuple[Any, ...]:

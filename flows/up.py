@@ -8,12 +8,13 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from connectors.log import HEALTH, open_log
+from connectors.settings import VARIABLE, Configuration
 from connectors.simulator.symbols import SYMBOLS
 from flows.runtime.progress import FILE, latency_of
 from flows.runtime.run import recovery_of
@@ -23,6 +24,11 @@ from sql.data_dir import live_url, password
 
 FLOWS = ("depth", "tape", "health")
 MARKETS = ("binance_spot", "binance_futures")
+RETRY_CAP = "5s"  # a simulated venue takes any number of attempts
+SERVERS = (  # variables that would send a part elsewhere
+    "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
+    "ISOTHERM_STORE_CLICKHOUSE", "ISOTHERM_FLOW_CLICKHOUSE_URL", "ISOTHERM_BOARD_CLICKHOUSE_URL",
+)  # fmt: skip
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
     " AND name != 'schema_migrations' ORDER BY name"
@@ -30,11 +36,20 @@ _TABLES = (
 
 
 def parts(
-    data_dir: Path, symbols: str | None, board_port: int, *, simulated: bool, seed: int = 0, past: str = "0s"
+    data_dir: Path,
+    symbols: str | None,
+    board_port: int,
+    *,
+    simulated: bool,
+    seed: int = 0,
+    past: str = "0s",
+    configuration: Configuration = Configuration(),
 ) -> list[Part]:
-    """The processes, in the order to start them."""
+    """The processes, in the order to start them. Keys reach them by the environment, which they inherit."""
     at = ("--data-dir", str(data_dir))
-    symbols = symbols or (",".join(SYMBOLS) if simulated else None)
+    markets = MARKETS if simulated else configuration.settings.followed or MARKETS
+    if simulated:
+        symbols = (symbols or ",".join(SYMBOLS)).upper()  # the simulator's spelling
     chosen = ("--symbols", symbols) if symbols else ()
     found = [Part("store", ("store", *at, "--port", "0"))]
     environment: dict[str, str] = {}
@@ -45,22 +60,31 @@ def parts(
         for name in MARKETS:
             environment[f"ISOTHERM_{name.upper()}_WS"] = f"ws://127.0.0.1:{port}"
             environment[f"ISOTHERM_{name.upper()}_REST"] = f"http://127.0.0.1:{port}"
-    partitions = ("--partitions", "1")  # a process reads them all: more would only be more files
+    # A process reads them all: more would only be more files.
+    partitions = ("--partitions", str(configuration.settings.log.partitions or 1))
+    cap = ("--retry-cap", RETRY_CAP) if simulated else ()
     found.append(
         Part(
             "connector",
-            ("connect", *MARKETS, *at, *partitions, *chosen),
+            ("connect", *markets, *at, *partitions, *cap, *chosen),
             environment,
             lambda: _answers(environment),
         )
     )
-    has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir))
+    has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, markets))
     found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
     # The board asks for tables: the first flow to run has brought the store to this version's.
-    return [
-        *found,
-        Part("board", ("board", *at, "--port", str(board_port)), ready=_Once(lambda: _has_tables(data_dir))),
-    ]
+    has_tables = _Once(lambda: _has_tables(data_dir))
+    found.append(Part("board", ("board", *at, "--port", str(board_port)), ready=has_tables))
+    for part in found:
+        part.environment = {**_settings_of(configuration, simulated), **part.environment}
+    return found
+
+
+def _settings_of(configuration: Configuration, simulated: bool) -> dict[str, str]:
+    """What makes a part read the same file, and write nowhere but here; a simulated market's reads none."""
+    path = None if simulated else configuration.path
+    return {VARIABLE: str(path.absolute()) if path else ""} | dict.fromkeys(SERVERS, "")
 
 
 def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> dict[str, Any]:
@@ -140,9 +164,9 @@ class _Once:
         return self._met
 
 
-def _has_topics(data_dir: Path) -> bool:
+def _has_topics(data_dir: Path, markets: Sequence[str]) -> bool:
     with contextlib.closing(open_log(f"file:{data_dir / 'log'}")) as log:
-        return log.topics().keys() >= {HEALTH, *(f"raw.{name}" for name in MARKETS)}
+        return log.topics().keys() >= {HEALTH, *(f"raw.{name}" for name in markets)}
 
 
 def _has_tables(data_dir: Path) -> bool:

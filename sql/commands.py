@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from sql import data_dir as layout
 from sql import migrate as migrations
@@ -62,18 +63,33 @@ def open_store(
             yield store
 
 
+def _chosen(data_dir: Path | None, clickhouse_url: str | None) -> tuple[Path | None, str | None]:
+    """One of the two: what a configuration file says gives way to the other option, and its directory to its server."""
+    source = click.get_current_context().get_parameter_source
+    if data_dir is not None and clickhouse_url is not None:
+        if source("data_dir") is ParameterSource.DEFAULT_MAP:
+            return None, clickhouse_url
+        if source("clickhouse_url") is ParameterSource.DEFAULT_MAP:
+            return data_dir, None
+    return data_dir, clickhouse_url
+
+
 def on_store(user: str, create: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options that name a store and a user; the command gets the `Store`, and errors become one line."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @click.option("--data-dir", type=FOLDER, help="Directory of an embedded store.")
         @click.option(
-            "--clickhouse", metavar="URL", help=f"A ClickHouse server instead; its password in {PASSWORD}."
+            "--clickhouse",
+            "clickhouse_url",
+            metavar="URL",
+            help=f"A ClickHouse server instead; its password in {PASSWORD}.",
         )
         @click.option("--user", default=user, show_default=True)
         @functools.wraps(command)
-        def run(data_dir: Path | None, clickhouse: str | None, user: str, **options: Any) -> None:
-            with one_line_errors(), open_store(data_dir, clickhouse, user, create) as store:
+        def run(data_dir: Path | None, clickhouse_url: str | None, user: str, **options: Any) -> None:
+            where = _chosen(data_dir, clickhouse_url)
+            with one_line_errors(), open_store(*where, user, create) as store:
                 command(store, **options)
 
         return run
@@ -126,7 +142,7 @@ def migrate(store: Store, access: bool, retain: tuple[str, ...], dry_run: bool) 
       isotherm migrate --data-dir data --retain depth_1s=7 --retain depth_10s=60 --retain depth_1m=730
       isotherm migrate --clickhouse https://host:8443 --user default --access --dry-run
     """
-    if access and click.get_current_context().params["clickhouse"] is None:
+    if access and click.get_current_context().params["clickhouse_url"] is None:
         raise CommandError("--access: the embedded store has its users built in; give --clickhouse URL")
     days = dict(map(_days, retain))
     if dry_run:

@@ -22,6 +22,7 @@ ANNOUNCED = "store.json"
 START_S = 60.0
 STOP_S = 30.0
 LOOK_S = 0.2
+LAYOUT = "1"
 
 
 class DataDirError(RuntimeError):
@@ -143,6 +144,23 @@ def is_owned(data_dir: Path) -> bool:
         return False
     with path.open("a") as lock:
         return not _lock(lock)
+
+
+def check_layout(folder: Path) -> bool:
+    """Whether a store was made in `folder`, by this layout.
+
+    Raises:
+        DataDirError: another layout made it, or something else.
+    """
+    mark = folder / "LAYOUT"
+    found = mark.read_text(encoding="utf-8").strip() if mark.exists() else None
+    if found is None and (folder / "data").exists():
+        raise DataDirError(f"{folder}: there is data but no LAYOUT file: not a store of this program")
+    if found not in (None, LAYOUT):
+        raise DataDirError(
+            f"{folder}: layout {LAYOUT} expected, found {found}: use the version of the program that wrote it"
+        )
+    return found is not None
 
 
 def write_atomically(path: Path, text: str) -> None:

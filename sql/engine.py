@@ -15,11 +15,10 @@ from xml.sax.saxutils import escape
 
 import chdb
 
-from sql.data_dir import DataDirError
+from sql.data_dir import LAYOUT, DataDirError, check_layout
 from sql.guard import MEMORY_BYTES, STATEMENT_BYTES_MAX, RefusedError
 from sql.migrate import DATABASE
 
-LAYOUT = "1"
 MARK_CACHE_BYTES = 200_000_000
 CACHED_LENGTH_MAX = 4096
 
@@ -96,7 +95,7 @@ class Engine:
         Raises:
             DataDirError: another version's layout, or the engine cannot open it.
         """
-        _check_layout(folder)
+        _claim_layout(folder)
         self._target = f"{folder / 'data'}?config-file={_write_config(folder, memory_bytes)}"
         try:
             self._own = Handle(self._target)
@@ -163,18 +162,11 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _check_layout(folder: Path) -> None:
+def _claim_layout(folder: Path) -> None:
     """Refuse a folder written by another layout; mark a new one."""
     folder.mkdir(parents=True, exist_ok=True)
-    mark = folder / "LAYOUT"
-    found = mark.read_text(encoding="utf-8").strip() if mark.exists() else None
-    if found is None and (folder / "data").exists():
-        raise DataDirError(f"{folder}: there is data but no LAYOUT file: not a store of this program")
-    if found not in (None, LAYOUT):
-        raise DataDirError(
-            f"{folder}: layout {LAYOUT} expected, found {found}: use the version of the program that wrote it"
-        )
-    mark.write_text(LAYOUT + "\n", encoding="utf-8")
+    check_layout(folder)
+    (folder / "LAYOUT").write_text(LAYOUT + "\n", encoding="utf-8")
 
 
 def _write_config(folder: Path, memory_bytes: int) -> Path:

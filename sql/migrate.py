@@ -118,13 +118,26 @@ def pending(store: Connection, access: bool = False, folder: Path = FOLDER) -> l
     return missing
 
 
+def newer(store: Connection, folder: Path = FOLDER) -> list[str]:
+    """What was applied to the store that this version has no file of: `tables/0009_name`."""
+    if not _has_history(store):
+        return []
+    here = {migration.version for migration in migrations(access=True, folder=folder)}
+    rows = store.query("SELECT version, name FROM market.schema_migrations FINAL ORDER BY version")
+    return [f"{version}_{name}" for version, name in rows if version not in here]
+
+
 def _applied(store: Connection) -> dict[str, str]:
-    if not store.query(
-        "SELECT 1 FROM system.tables WHERE database = 'market' AND name = 'schema_migrations'"
-    ):
+    if not _has_history(store):
         return {}
     rows = store.query("SELECT version, toString(sha256) FROM market.schema_migrations FINAL")
     return {str(version): str(sha256) for version, sha256 in rows}
+
+
+def _has_history(store: Connection) -> bool:
+    return bool(
+        store.query("SELECT 1 FROM system.tables WHERE database = 'market' AND name = 'schema_migrations'")
+    )
 
 
 def retain(store: Connection, days: Mapping[str, int]) -> None:

@@ -1,11 +1,15 @@
 """Fixtures shared by all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
+# Not the settings of whoever runs the tests.
+os.environ["ISOTHERM_CONFIG"] = ""
+
 RECORDINGS = ROOT.parent / "shared" / "data"
 
 

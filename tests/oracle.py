@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from connectors.instruments import bin_step
+from connectors.instruments import agreed_bin_step, bin_step
 from connectors.venue import market
 
 BINS = 704
@@ -135,7 +135,7 @@ class Oracle:
         self.canonical = market(market_name).canonical
         self.books: dict[bytes, Book] = {}
         self.clock_ms = 0
-        self.clock_recv_ns = 0
+        self.told_ms = self.told_recv_ns = 0  # by !clock
         self.rows: dict[str, list[dict[str, Any]]] = {table: [] for table in INTERVALS.values()}
         self.events: list[dict[str, Any]] = []
         self.dead_letters: list[tuple[int, int]] = []
@@ -194,13 +194,11 @@ class Oracle:
             time_ms = fields["time_ns"] // 1_000_000
             if time_ms > recv_ns // 1_000_000 + FUTURE_MS_MAX:
                 raise Malformed
-            self.move_clock(time_ms, recv_ns)
+            self.clock_ms = max(self.clock_ms, time_ms)
+            if time_ms > self.told_ms:
+                self.told_ms, self.told_recv_ns = time_ms, recv_ns
         else:
             raise Malformed
-
-    def move_clock(self, time_ms: int, recv_ns: int) -> None:
-        if time_ms > self.clock_ms:
-            self.clock_ms, self.clock_recv_ns = time_ms, recv_ns
 
     # Book messages and snapshots.
 
@@ -210,7 +208,7 @@ class Oracle:
             raise Malformed
         self.counts["depth_messages"] += 1
         self.see_digits(book, message)
-        self.move_clock(event_ms, recv_ns)
+        self.clock_ms = max(self.clock_ms, event_ms)
         second = event_ms // 1000
         if book.second is None:
             book.second = book.heard = second
@@ -293,6 +291,7 @@ class Oracle:
     def seed(
         self, book: Book, recv_ns: int, snapshot: Message, low: Decimal | float, high: Decimal | float
     ) -> None:
+        self.close(book, self.clock_ms // 1000, recv_ns)
         book.set(snapshot)
         book.live = book.seeded = True
         book.update_id = snapshot.last_id
@@ -329,17 +328,18 @@ class Oracle:
         if book.bin_step is None and best:
             finest = Decimal(1).scaleb(-book.decimals)
             mid = sum(best) / len(best) // finest * finest
-            book.bin_step = bin_step(max(mid, finest), book.tick or finest)
+            tick = book.tick or finest
+            book.bin_step = agreed_bin_step(book.instrument, tick) or bin_step(max(mid, finest), tick)
 
     # Seconds.
 
     def close_the_silent(self) -> None:
-        """After each record: the seconds that the clock has passed by the grace are over for every book."""
-        if self.clock_ms:
+        """After each record: the seconds that a !clock line has passed by the grace are over for every book."""
+        if self.told_ms:
             for book in self.books.values():
                 if book.live and book.second is None:
                     book.second = book.heard = self.clock_ms // 1000
-                self.close(book, (self.clock_ms - GRACE_MS) // 1000, self.clock_recv_ns)
+                self.close(book, (self.told_ms - GRACE_MS) // 1000, self.told_recv_ns)
 
     def close(self, book: Book, until: int, version: int) -> None:
         """End the book's seconds before `until`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from connectors import record
 from connectors.record import Chunker, Record, encode_control, encode_line
+from connectors.venue_clock import CLOCK_KEY
 
 START_MS = 1_700_000_040_000
 LEVELS = 40  # a side, at the start
@@ -37,6 +38,7 @@ class Options:
     crossed: float = 0.0
     reset: float = 0.0
     silence: float = 0.0
+    stall: float = 0.0  # of the clock, at each of its lines
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,12 @@ def simulate(seed: int, options: Options) -> Feed:
         _Symbol(random.Random(f"{seed} {name}"), name, options, feed).lines() for name in options.symbols
     ]
     chunker, offset = Chunker(), 0
-    for recv_ns, key, line in heapq.merge(*streams, _clocks(options, feed), key=lambda item: item[0]):
-        for closed, body, _ in chunker.add(key, recv_ns, line):
+    for recv_ns, key, line in heapq.merge(*streams, _clocks(seed, options, feed), key=lambda item: item[0]):
+        # A clock comes after everything before it.
+        finished = (
+            [*chunker.cut(), (key, line, recv_ns)] if key == CLOCK_KEY else chunker.add(key, recv_ns, line)
+        )
+        for closed, body, _ in finished:
             feed.records.append(Record(closed, offset, body))
             offset += 1
     for closed, body, _ in chunker.cut():
@@ -83,11 +89,17 @@ def simulate(seed: int, options: Options) -> Feed:
 Lines = Iterator[tuple[int, bytes, bytes]]
 
 
-def _clocks(options: Options, feed: Feed) -> Lines:
-    for second in range(options.seconds + 3):
-        recv_ns = (START_MS + second * 1000 + 30) * 1_000_000
-        feed.lines["control"] += 1
-        yield recv_ns, b"!clock", encode_control(recv_ns, record.CLOCK, time_ns=recv_ns - 30_000_000)
+def _clocks(seed: int, options: Options, feed: Feed) -> Lines:
+    rng, stalled = random.Random(f"{seed} clock"), 0
+    for quarter in range(4 * (options.seconds + 3)):
+        if rng.random() < options.stall:
+            stalled = rng.randrange(4, 20)
+            feed.faults["stall"] += 1
+        stalled -= 1
+        if stalled < 0:
+            recv_ns = (START_MS + quarter * 250 + 30) * 1_000_000
+            feed.lines["control"] += 1
+            yield recv_ns, CLOCK_KEY, encode_control(recv_ns, record.CLOCK, time_ns=recv_ns - 30_000_000)
 
 
 class _Symbol:

@@ -5,14 +5,23 @@ partition's clock, else its receive time.
 
 Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
 It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
-silent, when the partition's clock (the latest event time of its book messages and `!clock` lines) has passed
-s + 1 by GRACE_MS; a message that comes later still is applied and counted as late. A silent second of a live
-book repeats it, for SILENCE_S_MAX after its last message.
+silent, when a `!clock` line has passed s + 1 by GRACE_MS. Messages of other books tell nothing of silence: they may
+have come by another socket, or overtaken this book's. A silent second of a live book repeats it, for SILENCE_S_MAX
+after its last message.
+
+A connector writes `!clock` only when all up to its time is in the log (`connectors.venue_clock`). A message that
+comes later all the same, because the venue sends it more than GRACE_MS out of order, is applied and counted as late:
+the rows that missed it stay as they are. The log of a connector that writes no `!clock` has rows of silent seconds
+only where a later message of the book shows them.
+
+A book begins with the second that the partition's clock has reached (the latest event time of its book messages and
+`!clock` lines); seconds before are holes.
 
 There is no row for a second at whose end the book is not live, is crossed (best bid >= best ask) or lacks a
 side. A gap, a `!reset` or an unusable state clears the book; the seconds from the last message before a gap to
 the message that shows it are holes, because what is missing may lie in any of them. Those that silence had ended
 by then keep their rows: nothing is known of a gap before it shows, which is why a connector writes `!reset`.
+For the same reason a book that a snapshot began may be ahead of its time until its first message.
 
 * `bid`, `ask`: size resting in bins of `bin_step`, COLUMN_BINS of them from bin `base_bin` on: a multiple of 64,
   the mid's bin less COLUMN_BINS / 2 rounded to 64, at least 0. The book is known whole as far as its seeding
@@ -55,10 +64,11 @@ from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 from flows.kernels.snapshot import Int64s, Levels, covered
 
 GRACE_MS = 250
+ROWS_WAIT_MS = 500  # rows wait so long for those of silent books: the `!clock` line is on its way, or stalls
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
 PAYLOAD_HEAD_BYTES = 4096
-DUMP_VERSION = 2
+DUMP_VERSION = 3
 
 TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
@@ -108,6 +118,7 @@ class DepthKernel:
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
         self._clock = np.zeros(2, np.int64)
+        self._told_ms, self._told_recv_ns = 0, 0  # by `!clock`
         self._silent_until = 0
         self._rows: dict[str, list[tuple[Any, ...]]] = {}
         self._row_second = 0
@@ -119,14 +130,14 @@ class DepthKernel:
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
-        books, clock = self._books, self._clock
+        books = self._books
         for key, offset, body in records:
             book = books.get(key)
             if book is None:
                 book = books[key] = OrderBook(key, int(self._market.wire.rule))
             self._offset = offset
             self._on_lines(book, body)
-            until = (clock.item(0) - GRACE_MS) // 1000
+            until = (self._told_ms - GRACE_MS) // 1000
             if until > self._silent_until:
                 self._silent_until = until
                 for each in books.values():
@@ -294,11 +305,13 @@ class DepthKernel:
         m = book.meta
         update_id = int(m[b.MESSAGE_ID])
         self._describe(book, levels, recv_ns)
+        if m[b.SECOND] >= 0:
+            self._close(book, int(self._clock[0]) // 1000, recv_ns)
+        elif self._clock[0] > 0:
+            m[b.SECOND] = self._clock[0] // 1000
         book.seed(levels, update_id)
         book.covered[:] = reach
         m[b.RECEIVED] = recv_ns
-        if m[b.SECOND] < 0 and self._clock[0] > 0:
-            m[b.SECOND] = self._clock[0] // 1000
         m[b.HEARD] = m[b.SECOND]
         counted = m[[b.N_DEPTH, b.N_LATE]]
         self._on_lines_at(book, book.stop_waiting(), start)
@@ -321,12 +334,18 @@ class DepthKernel:
                 event_ms = msgspec.json.decode(line.payload, type=_Clock).time_ns // 1_000_000
                 if event_ms > line.recv_ns // 1_000_000 + b.FUTURE_MS_MAX:
                     self._dead_letter(body, start, end, _BAD_REASONS[b.BAD_TIME])
-                elif event_ms > self._clock[0]:
-                    self._clock[:] = event_ms, line.recv_ns
+                else:
+                    self._on_clock(event_ms, line.recv_ns)
             else:
                 self._dead_letter(body, start, end, "unknown control line")
         except (*_MALFORMED, ParseError):
             self._dead_letter(body, start, end, "malformed control line")
+
+    def _on_clock(self, event_ms: int, recv_ns: int) -> None:
+        if event_ms > self._told_ms:
+            self._told_ms, self._told_recv_ns = event_ms, recv_ns
+        if event_ms > self._clock[0]:
+            self._clock[:] = event_ms, recv_ns
 
     def _gap(self, book: OrderBook, line: bytes) -> None:
         """The message does not follow. What was held is void; the message waits for the next snapshot."""
@@ -380,7 +399,8 @@ class DepthKernel:
         instrument = self._instruments[book.key]
         if book.bin_step is None and len(levels.ticks):
             mid = book.price(max(levels.mid_tick(), 1))
-            book.bin_step = instrument.bin_step or instruments.bin_step(mid, instrument.tick)
+            agreed = instruments.agreed_bin_step(instrument.instrument, instrument.tick)
+            book.bin_step = instrument.bin_step or agreed or instruments.bin_step(mid, instrument.tick)
             self._set_instrument(book, instrument, recv_ns)
 
     def _infer(self, book: OrderBook) -> Instrument:
@@ -447,17 +467,20 @@ class DepthKernel:
                 self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
 
     def _close_silent(self, book: OrderBook) -> None:
-        """End the seconds that the clock has passed by the grace."""
+        """End the seconds that `!clock` has passed by the grace."""
         if book.live and book.meta[b.SECOND] < 0 < self._clock[0]:
             book.meta[[b.SECOND, b.HEARD]] = self._clock[0] // 1000
         elif 0 <= book.meta[b.SECOND] < self._silent_until:
-            self._close(book, self._silent_until, int(self._clock[1]))
+            self._close(book, self._silent_until, self._told_recv_ns)
 
     # Rows.
 
     def _complete(self) -> bool:
-        """Whether rows may leave: a second goes when all live books have ended it, for few and large inserts."""
-        if not self._rows.get(TABLES[1]):
+        """Whether rows may leave: a second goes when all live books have ended it, for few and large inserts.
+
+        It does not wait for long for those whose silence nobody can tell.
+        """
+        if not self._rows.get(TABLES[1]) or (self._clock.item(0) - ROWS_WAIT_MS) // 1000 > self._row_second:
             return bool(self._rows)
         return all(x.meta[b.SECOND] > self._row_second for x in self._books.values() if x.live)
 
@@ -505,6 +528,7 @@ class DepthKernel:
             {
                 "version": DUMP_VERSION,
                 "clock": self._clock.tobytes(),
+                "told": [self._told_ms, self._told_recv_ns],
                 "silent_until": self._silent_until,
                 "row_second": self._row_second,
                 "counts": dict(self.counts),
@@ -524,6 +548,7 @@ class DepthKernel:
                 "remove the flow's recovery directory to rebuild from the raw topic"
             )
         self._clock[:] = np.frombuffer(found["clock"], np.int64)
+        self._told_ms, self._told_recv_ns = found["told"]
         self._silent_until, self._row_second = found["silent_until"], found["row_second"]
         self.counts = Counter(found["counts"])
         self._books = {key: OrderBook.load(key, x) for key, x in found["books"].items()}

@@ -62,7 +62,7 @@ def free_port() -> int:
 def test_it_follows_a_venue_until_it_is_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     metrics_port = free_port()
     with exchange() as port:
-        command = [sys.executable, "isotherm.py", "connect", "binance_spot", "--symbols", "btcusdt"]
+        command = [sys.executable, "isotherm.py", "connect", "binance_spot", "--symbols", "BTCUSDT"]
         process = subprocess.Popen(
             [*command, "--data-dir", str(tmp_path), "--partitions", "2", "--metrics-port", str(metrics_port)],
             cwd=ROOT, env=environment(port), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -97,7 +97,7 @@ def test_it_follows_a_venue_until_it_is_told_to_stop(tmp_path: Path, number: sig
         ([], "Missing argument"),
         (["binance_spot"], "expected either --log or --data-dir"),
         (
-            ["binance_spot", "--log", "file:x", "--symbols", "BTC/USDT"],
+            ["binance_spot", "--log", "file:x", "--symbols", "BTC USDT"],
             "expected symbols such as BTCUSDT,ETHUSDT",
         ),
         (["binance_spot", "--log", "file:x", "--symbols", ","], "expected symbols such as"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.instruments import bin_step, decimals, decode, inferred
+from connectors.instruments import agreed_bin_step, bin_step, decimals, decode, inferred
 from connectors.venue import Instrument, ParseError
 
 positive = st.decimals(Decimal("1e-12"), Decimal("1e12"), allow_nan=False, allow_infinity=False)
@@ -96,3 +96,20 @@ def test_bin_step_is_the_largest_round_number_of_ticks_that_fits(price: Decimal,
 def test_bin_step_of_nonsense(price: str, tick: str) -> None:
     with pytest.raises(ValueError, match="above zero"):
         bin_step(Decimal(price), Decimal(tick))
+
+
+@pytest.mark.parametrize(
+    ("instrument", "tick", "step"),
+    [
+        ("BTC-USDT", "0.01", "1"),
+        ("BTC-USD", "0.1", "1"),
+        ("BTC-USDC-PERP", "0.25", "1"),
+        ("EUR-USD", "0.00001", "0.00002"),
+        ("EUR-USDT", "0.0001", None),
+        ("BTC-EUR", "0.1", None),
+        ("BTC-USDT", "0.3", None),
+        ("NEWCOIN", "0.1", None),
+    ],
+)
+def test_venues_agree_on_the_bins_of_what_they_share(instrument: str, tick: str, step: str | None) -> None:
+    assert agreed_bin_step(instrument, Decimal(tick)) == (None if step is None else Decimal(step))

@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from connectors.book_sync import Rule
 from connectors.lane import Frame, Lane
@@ -104,6 +105,16 @@ def test_a_successor_that_dies_leaves_the_stream_to_the_first() -> None:
     assert numbers([*lane.admit(frame(b"a", MARKS, 2))]) == [2]
 
 
+def test_a_hand_over_after_either_has_ended_leaves_the_other() -> None:
+    for ended, left in ((b"a", b"b"), (b"b", b"a")):
+        lane = Lane("/stream", [MARKS], Rule.NEXT_ID)
+        lane.opened(b"a")
+        lane.opened(b"b")
+        lane.lost(ended)
+        assert not lane.hand_over()
+        assert numbers([*lane.admit(frame(left, MARKS, 1))]) == [1]
+
+
 def test_a_lane_without_connection_is_dark_and_strangers_are_not_heard() -> None:
     lane = Lane("/stream", [MARKS], Rule.NEXT_ID)
     lane.opened(b"a")
@@ -121,3 +132,33 @@ def test_an_event_time_far_ahead_of_receipt_does_not_move_the_clock() -> None:
     lane.admit(Frame(1000, b"a", b"", Head(MARKS.name, 900)))
     lane.admit(Frame(2000, b"a", b"", Head(MARKS.name, 10**18)))
     assert lane.event_ns == 900
+
+
+def test_time_is_told_by_the_connections_that_speak_for_books() -> None:
+    other = Stream("y@depth", "Y", "/stream", book=True, silence_s=30.0)
+    lane = Lane("/stream", [BOOK, other, TRADES], Rule.NEXT_ID)
+
+    def tell(origin: bytes, stream: Stream, at: int) -> int:
+        lane.admit(
+            frame(origin, BOOK, at)._replace(head=replace(frame(origin, BOOK, at).head, stream=stream.name))
+        )
+        return lane.told_ns
+
+    assert lane.told_ns == 0
+    lane.opened(b"a")
+    assert lane.told_ns == 0
+    assert tell(b"a", BOOK, 1) == 1
+    assert tell(b"a", TRADES, 2) == 2
+    assert tell(b"a", other, 3) == 3
+    lane.opened(b"b")
+    assert tell(b"b", TRADES, 9) == 3, "it speaks for no book"
+    assert tell(b"b", BOOK, 8) == 3, "it follows on what the first has still to say"
+    assert tell(b"a", BOOK, 4) == 4
+    assert tell(b"b", other, 4) == 4, "one book each"
+    assert tell(b"a", BOOK, 7) == 9, "all that was held has left"
+    assert tell(b"a", BOOK, 12) == 9
+    lane.hand_over()
+    assert tell(b"b", BOOK, 10) == 10
+    lane.lost(b"a")
+    lane.lost(b"b")
+    assert lane.told_ns == 0

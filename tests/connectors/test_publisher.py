@@ -70,6 +70,16 @@ class Bench:
         self.now_s += 1.0
         return self.publisher.on_second(self.now_s, self.recv_ns)
 
+    def clocks(self) -> list[tuple[int, int]]:
+        """Partition and time (ms) of the `!clock` lines that are told now."""
+        self.publisher.tell_time(self.recv_ns)
+        told = [each for each in self.publisher.take(cut=True) if each.key == b"!clock"]
+        lines = [next(decode_lines(each.body)) for each in told]
+        return [
+            (each.partition, json.loads(line.payload)["time_ns"] // 10**6)
+            for each, line in zip(told, lines, strict=True)
+        ]
+
     def sync(self) -> None:
         self.open()
         self.frame(self.venue.diff())
@@ -272,27 +282,60 @@ def test_a_gap_shows_as_a_hole() -> None:
 def test_the_clock_goes_to_every_partition_and_stops_when_a_socket_is_down() -> None:
     bench = Bench(FUTURES, partitions=3)
     bench.sync()
-    bench.second()
-    clocks = [each for each in bench.publisher.take(cut=True) if each.partition is not None]
-    assert [each.partition for each in clocks] == [0, 1, 2]
-    assert json.loads(next(decode_lines(clocks[0].body)).payload) == {
-        "time_ns": bench.venue.time_ms * 1_000_000
-    }
-    bench.second()
-    assert not bench.publisher.take(cut=True), "the venue's time has not moved"
+    assert bench.clocks() == [(partition, bench.venue.time_ms) for partition in range(3)]
+    assert not bench.clocks(), "the venue's time has not moved"
     bench.publisher.lost(bench.lanes[1], b"ws-1", bench.recv_ns, "gone")
     bench.frame(bench.venue.diff())
     bench.second()
     assert (bench.feed.state, bench.feed.reason) == (State.DOWN, "gone")
     assert bench.own_levels() == bench.venue.levels(), "the other socket's books live on"
-    assert not [each for each in bench.publisher.take(cut=True) if each.partition is not None]
+    bench.venue.time_ms += 1000
+    bench.frame(bench.venue.diff())
+    assert bench.clocks(), "it tells nothing of books"
+    bench.publisher.lost(bench.lanes[0], b"ws-1", bench.recv_ns, "gone")
+    bench.venue.time_ms += 1000
+    bench.publisher.opened(bench.lanes[0], b"ws-2", bench.now_s)
+    assert not bench.clocks()
+    bench.frame(bench.venue.diff(), b"ws-2")
+    assert bench.clocks() == [(partition, bench.venue.time_ms) for partition in range(3)]
+
+
+def test_the_clock_is_told_as_each_quarter_of_a_second_passes() -> None:
+    bench = Bench()
+    bench.sync()
+    told = []
+    for _ in range(30):
+        bench.frame(bench.venue.diff())
+        told += bench.clocks()
+    # Diffs come every 100 ms of venue time.
+    assert [time_ms - T0_MS for _, time_ms in told] == [
+        200, 300, 500, 800, 1000, 1300, 1500, 1800, 2000, 2300, 2500, 2800, 3000
+    ]  # fmt: skip
+
+
+def test_the_clock_waits_for_the_slowest_socket_with_books() -> None:
+    venues = [ToyBook(seed, SPOT.wire.rule, symbol) for seed, symbol in enumerate(("AUSDT", "BUSDT"))]
+    held = [*lanes(SPOT, ["AUSDT"]), *lanes(SPOT, ["BUSDT"])]
+    publisher = Publisher(SPOT, held, Telemetry(), 1, 0.0)
+    for lane in held:
+        publisher.opened(lane, b"ws-1", 0.0)
+    for _ in range(20):
+        publisher.on_frame(held[0], b"ws-1", T0_MS * 1_000_000, venues[0].diff())
+    publisher.tell_time(T0_MS * 1_000_000)
+    assert {each.key for each in publisher.take(cut=True)} == {b"AUSDT"}
+    for _ in range(5):
+        publisher.on_frame(held[1], b"ws-1", T0_MS * 1_000_000, venues[1].diff())
+    publisher.tell_time(T0_MS * 1_000_000)
+    *_, last = publisher.take(cut=True)
+    assert json.loads(next(decode_lines(last.body)).payload) == {"time_ns": (T0_MS + 500) * 1_000_000}
 
 
 def test_the_clock_comes_after_everything_before_it() -> None:
     bench = Bench(partitions=1)
     bench.sync()
-    bench.second()
-    assert origins(bench.read())[-1] == b"!clock"
+    bench.publisher.tell_time(bench.recv_ns)
+    bench.frame(bench.venue.diff())
+    assert origins(bench.read())[-2:] == [b"!clock", b"ws-1"]
 
 
 def test_silent_sockets_and_books_are_told() -> None:

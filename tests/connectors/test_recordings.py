@@ -12,10 +12,11 @@ import pytest
 import zstandard
 
 from connectors import recordings as module
-from connectors.record import INSTRUMENT, LINE_BYTES_MAX, Line, encode_line
+from connectors.record import CLOCK, INSTRUMENT, LINE_BYTES_MAX, Line, encode_control, encode_line
 from connectors.recording_file import Fault, RecordingError, RecordingWriter, StoredRecord
 from connectors.recordings import read
 from connectors.venue import Instrument, market
+from connectors.venue_clock import CLOCK_KEY
 from tests.connectors.venues.frames import DEPTH, F_FORCE, INFO, QUOTE, SNAPSHOT, TRADE, wrapped
 
 SPOT, FUTURES = market("binance_spot"), market("binance_futures")
@@ -350,6 +351,43 @@ def test_ours(tmp_path: Path) -> None:
     lines, (fault,) = split(read(path, SPOT))
     assert lines == [(b"BTCUSDT", line)] * 4
     assert (fault.position, fault.unit) == (2, "record")
+
+
+def clock_times(items) -> list[int]:
+    """Event times of `!clock` lines in ms."""
+    lines = [item[1] for item in items if not isinstance(item, Fault) and item[0] == CLOCK_KEY]
+    return [json.loads(line.payload)["time_ns"] // 10**6 for line in lines]
+
+
+def test_of_ours_a_clock_is_told_when_all_partitions_have(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "r", SPOT.topic, 2, created_ns=NS) as writer:
+        for partition, ms in ((0, 1000), (0, 2000), (1, 1500), (1, 1600), (1, 2500), (0, 2100), (0, 3000)):
+            body = encode_control(NS, CLOCK, time_ns=ms * 10**6)
+            writer.append(StoredRecord(CLOCK_KEY, partition, NS, body))
+        writer.append(StoredRecord(CLOCK_KEY, 0, NS, encode_control(NS, CLOCK)))
+    assert clock_times(read(tmp_path / "r", SPOT, clocks=True)) == [1500, 2000, 2500]
+    _, (fault,) = split(read(tmp_path / "r", SPOT, clocks=True))
+    assert "malformed clock" in fault.reason
+    assert len(split(read(tmp_path / "r", SPOT))[0]) == 8, "as recorded"
+
+
+def test_the_clock_of_a_foreign_recording_is_what_its_slowest_connection_has_told(tmp_path: Path) -> None:
+    now = NS // 10**9 * 1000
+
+    def entry(conn: str, ms: int, symbol: str, side: str = "b") -> bytes:
+        data = {"e": "depthUpdate", "E": now + ms, "s": symbol, "U": 1, "u": 1, "b": [], "a": []}
+        stream = {"stream": f"{symbol.lower()}@depth", "data": data | {side: [["1.0", "1"]]}}
+        told = {"t": "recv", "conn": conn, "ts": NS / 1e9, "data": json.dumps(stream)}
+        return json.dumps(told).encode() + b"\n"
+
+    content = [
+        entry("a", 0, "X"), entry("b", 100, "Y"), entry("a", 900, "X"), entry("b", 200, "Y"), entry("b", 600, "Y"),
+        entry("c", 700, "Z", side="c"), entry("b", 1300, "Y"), entry("a", 10**6, "X"), entry("b", 1400, "Y"),
+    ]  # fmt: skip
+    path = file(tmp_path, b"".join(content))
+    items = [*read(path, SPOT, clocks=True)]
+    assert [ms - now for ms in clock_times(items)] == [0, 600, 900]
+    assert [item for item in items if item[0] != CLOCK_KEY] == [*read(path, SPOT)]
 
 
 def test_a_recording_of_another_market(tmp_path: Path) -> None:

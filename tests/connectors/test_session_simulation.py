@@ -1,11 +1,14 @@
 """Session, log and depth kernel against the simulated venues, over seeds of faults.
 
 Once the faults are over, the flow's books equal the simulator's truth; and before that no row shows a book that was
-not there: what was lost is a hole. A failure prints its seed: `run_seeds([SEED])` repeats it.
+not there: what was lost is a hole. Sockets stay unread for a while, so that what one of them says comes late, most of
+all while a connection is handed over. A failure prints its seed: `run_seeds([SEED])` repeats it, but for the order in
+which the event loop serves sockets.
 """
 
 import asyncio
 import random
+from bisect import bisect_left
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +22,7 @@ from connectors.file_log import FileLog
 from connectors.outbox import Outbox
 from connectors.record import decode_lines
 from connectors.rest import RestError
-from connectors.session import Session, Timing
+from connectors.session import Session, Socket, Timing
 from connectors.simulator.faults import Command
 from connectors.simulator.faults import Options as Faults
 from connectors.simulator.server import Simulator
@@ -37,7 +40,7 @@ FAST = Timing(
 )  # fmt: skip
 ROUNDS = 40
 PATIENCE_S = 60.0
-ACTS = ("disconnect", "silence", "outage", "stale_snapshot", "shutdown", "crossed", "429")
+ACTS = ("disconnect", "silence", "outage", "stale_snapshot", "shutdown", "shutdown", "crossed", "429")
 
 
 class Trial:
@@ -50,9 +53,12 @@ class Trial:
         self.path = path
         # The top of the true book, by symbol and second: event time of its last change; tick and lots of bid and ask.
         self.truth: dict[str, dict[int, tuple[int, ...]]] = {symbol: {} for symbol in SYMBOLS}
-        # Event times of the diffs in the log, and of those that snapshots came after.
+        # Last id and event time of the true changes.
+        self.ids: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
+        # Event times of the diffs in the log; of the newest of all when a snapshot came, and the snapshot's id.
         self.heard: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
-        self.seeded: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
+        self.snapshots: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
+        self.sockets: list[Socket] = []  # of the session, the newest last
         self.checked = 0  # rows that showed the true top
         self.rows: list[tuple[str, int, float, float, float, float]] = []
         chance = self.random.choice([0.0, 0.003, 0.02])
@@ -72,6 +78,7 @@ class Trial:
             outbox = Outbox(log, self.random.random)
             endpoint = Endpoint(self.simulator.ws_url, self.simulator.rest_url)
             session = Session(self.market, endpoint, SYMBOLS, http, outbox, Telemetry(), 1, FAST)
+            self._connect, session._connect = session._connect, self._note_socket
             running = asyncio.ensure_future(session.run())
             try:
                 await self._suffer()
@@ -85,6 +92,8 @@ class Trial:
 
     async def _suffer(self) -> None:
         for _ in range(ROUNDS):
+            if self.random.random() < 0.3:
+                self._leave_unread()
             if self.random.random() < 0.15:
                 kind = self.random.choice(ACTS)
                 self.simulator.fault(
@@ -99,6 +108,23 @@ class Trial:
             for _ in range(self.random.randint(1, 10)):
                 await self._pass()
             await asyncio.sleep(self.random.choice([0.0, 0.01, 0.03]))
+
+    async def _note_socket(self, url: str) -> Socket:
+        """In place of the session's connect: some sockets are slow from the beginning."""
+        socket = await self._connect(url)
+        self.sockets.append(socket)
+        if self.random.random() < 0.3:
+            self._leave_unread()
+        return socket
+
+    def _leave_unread(self) -> None:
+        """One of the open sockets is not read for a while: what it has said comes late."""
+        for_s = self.random.uniform(0.0, 0.3)
+        self.sockets = [socket for socket in self.sockets if not socket.closed]
+        connection = self.random.choice(self.sockets)._response.connection if self.sockets else None
+        if connection is not None and isinstance(connection.transport, asyncio.Transport):
+            connection.transport.pause_reading()
+            asyncio.get_running_loop().call_later(for_s, connection.transport.resume_reading)
 
     async def _pass(self) -> None:
         """Let 100 ms pass."""
@@ -119,6 +145,7 @@ class Trial:
             crossed = max(book.levels[BID]) >= min(book.levels[ASK])
             top = (0, 0, 0, 0) if crossed else (*book.touch(BID), *book.touch(ASK))
             self.truth[symbol][event_ms // 1000] = (event_ms, *top)
+            self.ids[symbol].append((book.last.last_id, event_ms))
 
     def _read(self) -> None:
         while records := self.reader.poll():
@@ -137,7 +164,8 @@ class Trial:
         if symbol not in self.heard:
             return
         if payload.startswith(b'{"lastUpdateId"'):
-            self.seeded[symbol].append(self.heard[symbol][-1] if self.heard[symbol] else 0)
+            newest_ms = max((max(times) for times in self.heard.values() if times), default=0)
+            self.snapshots[symbol].append((newest_ms, self.market.live.read_snapshot(payload).update_id))
         elif payload.startswith(b'{"stream"'):
             with suppress(ParseError):
                 for event in self.market.parse(payload):
@@ -187,7 +215,7 @@ class Trial:
         """The row of a second shows the true top at its end.
 
         But if the last changes of the second were lost and the loss did not show before it was closed for silence, it
-        repeats what stood before; and a book that was begun just then may be ahead by a part of a diff.
+        repeats what stood before; and a book that a snapshot of later began is ahead until time has come there.
         """
         symbols = {self.market.canonical(symbol): symbol for symbol in SYMBOLS}
         for instrument, second, *shown in self.rows:
@@ -203,9 +231,19 @@ class Trial:
             # A diff that changed places with the next one came up to 100 ms late.
             closed_ms = (second + 1) * 1000 + GRACE_MS - 100
             heard = [x for x in self.heard[symbol] if last_ms <= x <= closed_ms]
-            begun = [x for x in self.seeded[symbol] if last_ms - 300 <= x <= last_ms]
             late = int(self.kernel._books[symbol.encode()].meta[b.N_LATE])
-            assert not heard or begun, (instrument, second, shown, last_ms, top, heard, f"{late} late")
+            assert not heard or self._is_ahead(symbol, second), (
+                instrument, second, shown, last_ms, top, heard, f"{late} late",
+            )  # fmt: skip
+
+    def _is_ahead(self, symbol: str, second: int) -> bool:
+        """Whether a snapshot came before the end of the second, and was of later."""
+        end_ms = (second + 1) * 1000
+        ids = self.ids[symbol]
+        return any(
+            heard_ms < end_ms and ids[bisect_left(ids, (update_id, 0))][1] >= end_ms
+            for heard_ms, update_id in self.snapshots[symbol]
+        )
 
 
 def run_seeds(seeds: list[int], path: Path) -> None:
@@ -222,13 +260,11 @@ def run_seeds(seeds: list[int], path: Path) -> None:
     assert sum(trial.checked for trial in trials) >= 5 * len(trials)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("first", range(0, 10, 5))
-def test_books_are_true_after_faults(first: int, tmp_path: Path) -> None:
-    run_seeds(list(range(first, first + 5)), tmp_path)
+def test_books_are_true_after_faults(tmp_path: Path) -> None:
+    run_seeds(list(range(5)), tmp_path)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("first", range(10, 310, 10))
+@pytest.mark.parametrize("first", range(5, 305, 10))
 def test_books_are_true_after_faults_of_many_seeds(first: int, tmp_path: Path) -> None:
     run_seeds(list(range(first, first + 10)), tmp_path)

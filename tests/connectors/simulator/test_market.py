@@ -17,7 +17,7 @@ from connectors.simulator.half import State
 from connectors.simulator.market import Bar, BestQuote, Depth, Liquidation, Mark, SimulatedMarket, Trade
 from connectors.simulator.prices import PricePath
 from connectors.simulator.step import ASK, BID, Shape
-from connectors.simulator.symbols import ASSETS, SYMBOLS, Kind
+from connectors.simulator.symbols import ASSETS, SYMBOLS, Kind, listed
 from flows.kernels import book
 from flows.kernels.depth import DepthKernel
 
@@ -53,6 +53,33 @@ def test_returns_are_correlated_as_set_and_as_volatile() -> None:
         assert returns[:, i].std() * 1e4 == pytest.approx(a.volatility_bps, rel=0.3)
         for j, b in enumerate(assets[:i]):
             assert found[i, j] == pytest.approx(a.correlation * b.correlation, abs=0.12)
+
+
+def test_a_rate_is_the_ratio_of_its_assets_whoever_lists_it() -> None:
+    names = [
+        ("BTC/USD", "BTC", "USD"),
+        ("USD/JPY", "USD", "JPY"),
+        ("EUR/JPY", "EUR", "JPY"),
+        ("EUR/USD", "EUR", "USD"),
+    ]
+    symbols = [listed(*name, "0.01", "0.01") for name in names]
+    path, alone, binance = (PricePath(x, 3) for x in (symbols, symbols[:1], ALL))
+    for _ in range(100):
+        btc, usd_jpy, eur_jpy, eur_usd = path.step()
+        assert eur_jpy == pytest.approx(eur_usd + usd_jpy, abs=1e-12)
+        assert alone.step()[0] == btc == binance.step()[0]
+
+
+def test_forex_is_calm_beside_crypto() -> None:
+    symbols = [
+        listed("EUR/USD", "EUR", "USD", "0.00001", "0.01"),
+        listed("GBP/USD", "GBP", "USD", "0.00001", "0.01"),
+    ]
+    path = PricePath([*symbols, BTC], seed=3)
+    returns = np.diff([path.step() for _ in range(5000)], axis=0)
+    eur, gbp, btc = returns.std(axis=0)
+    assert eur < btc / 3 and gbp < btc / 3
+    assert 0.5 < np.corrcoef(returns.T)[0, 1] < 0.9
 
 
 def test_both_markets_follow_one_path_whatever_their_steps() -> None:

@@ -266,18 +266,51 @@ def test_a_late_message_is_applied_and_counted() -> None:
     assert [row["updates"] for row in found.table("depth_1s")] == [1, 1]
 
 
-def test_books_of_a_partition_share_its_clock() -> None:
+def test_a_message_without_a_gap_is_not_late_whatever_other_books_have_said() -> None:
+    """Another socket, or a connection that is being replaced, may be seconds behind."""
     other = b"ETHUSDT"
     feed = [
         Record(KEY, 0, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], [])),
-        Record(other, 1, snapshot(0, 1, BIDS, ASKS) + depth(3_600, 2, 2, [], [])),
-        Record(KEY, 2, depth(3_650, 3, 3, [], [])),
+        Record(other, 1, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], []) + depth(3_600, 3, 3, [], [])),
+        Record(KEY, 2, depth(900, 3, 3, [("100.0", "12")], []) + depth(1_100, 4, 4, [("100.0", "13")], [])),
+        Record(b"!clock", 3, clock(3_600)),
     ]
     found = run(SPOT, feed)
     assert_equal(found, judge(SPOT, feed))
-    seconds = [(row["time"] - START_S, row["instrument"]) for row in found.table("depth_1s")]
-    assert sorted(seconds) == [(second, name) for second in range(3) for name in ("BTC-USDT", "ETH-USDT")]
-    assert {row["version"] for row in found.table("depth_1s")} == {ns(3_605)}
+    assert found.kernel.summary()["late"] == 0
+    rows = [x for x in found.table("depth_1s") if x["instrument"] == "BTC-USDT"]
+    assert [(x["time"] - START_S, x["best_bid_size"]) for x in rows] == [(0, 12), (1, 13), (2, 13)]
+
+
+def test_rows_of_books_that_speak_do_not_wait_for_those_whose_silence_nobody_can_tell() -> None:
+    other = b"ETHUSDT"
+    feed = [
+        Record(KEY, 0, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], [])),
+        Record(other, 1, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], [])),
+        Record(KEY, 2, depth(1_100, 3, 3, [], [])),
+        Record(KEY, 3, depth(1_500, 4, 4, [], [])),
+        Record(b"!clock", 4, clock(1_500)),
+    ]
+    found, given = Run(SPOT), []
+    for each in feed:
+        found.on_records([each])
+        given.append([row["instrument"] for row in found.table("depth_1s")])
+    assert given == [[], [], [], ["BTC-USDT"], ["BTC-USDT", "ETH-USDT"]]
+
+
+def test_a_book_begun_again_leaves_the_seconds_before_as_holes() -> None:
+    """Though no clock has told their end: what a snapshot says is of now."""
+    other = b"ETHUSDT"
+    feed = [
+        Record(KEY, 0, snapshot(0, 1, BIDS, ASKS) + depth(1_100, 2, 2, [], [])),
+        Record(KEY, 1, control(1_200, record.RESET, reason="test")),
+        Record(other, 2, depth(4_100, 1, 1, [], [])),
+        Record(KEY, 3, snapshot(4_150, 9, BIDS, ASKS)),
+        Record(b"!clock", 4, clock(5_250)),
+    ]
+    found = run(SPOT, feed)
+    assert_equal(found, judge(SPOT, feed))
+    assert [second - START_S for second in found.seconds()] == [4]
 
 
 def test_a_book_that_begins_behind_the_clock_has_no_row_for_what_is_over() -> None:
@@ -287,6 +320,7 @@ def test_a_book_that_begins_behind_the_clock_has_no_row_for_what_is_over() -> No
         Record(other, 1, depth(2_000, 2, 2, [], [])),
         Record(other, 2, snapshot(5_650, 1, BIDS, ASKS)),
         Record(KEY, 3, depth(6_700, 3, 3, [], [])),
+        Record(b"!clock", 4, clock(6_700)),
     ]
     found = run(SPOT, feed)
     assert_equal(found, judge(SPOT, feed))
@@ -505,7 +539,7 @@ def test_an_instrument_is_inferred_from_the_digits() -> None:
     found = check(snapshot(0, 1, [("100.10", "1.500")], [("100.25", "2")]))
     row = found.table("instruments")[-1]
     assert (row["instrument"], row["tick"], row["lot"], row["inferred"]) == ("BTC-USDT", 0.01, 0.1, True)
-    assert row["bin_step"] == 0.01
+    assert row["bin_step"] == 1.0  # agreed for BTC in dollars
 
 
 def test_an_instrument_told_before_its_data_names_the_rows() -> None:

@@ -16,7 +16,7 @@ from tests.simulation import Feed, Options, simulate
 
 QUICK = range(40)
 SLOW = range(40, 340)
-FAULTS = ("gap", "duplicate", "reorder", "malformed", "truncated", "crossed", "reset", "silence")
+FAULTS = ("gap", "duplicate", "reorder", "malformed", "truncated", "crossed", "reset", "silence", "stall")
 
 
 def options(seed: int) -> Options:
