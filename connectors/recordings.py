@@ -75,12 +75,12 @@ def _lines(
     if kind == "ours":
         return _ours(path, content, market, clocks)
     keys = _Keys(path, market, symbol)
-    if kind == "cryptofeed":
-        lines = _Cryptofeed(path, market, keys).lines(content)
+    if kind in _SPLITS:
+        lines = _text(path, content, keys, _SPLITS[kind])
+    elif kind == "text since boot":
+        lines = _text(path, content, keys, _since_boot(_boot_ns(path, head, market)))
     else:
-        at_boot = kind == "text since boot"
-        split = _since_boot(_boot_ns(path, head, market)) if at_boot else _SPLITS[kind]
-        lines = _text(path, content, keys, split)
+        lines = _Cryptofeed(path, market, keys).lines(content)
     return _with_clocks(lines, market) if clocks else lines
 
 
