@@ -5,6 +5,8 @@ The format is told by the content, not by the name; gzip, zstd and plain files a
 * ours: see `connectors.recording_file`; the lines of its records.
 * hftbacktest text: `<recv_ns> <payload>` a line, REST snapshots among the frames. Files of 2023 have us.
   github.com/nkaz001/hftbacktest, examples
+* text since boot: the same, its times ns of a clock that knows no date: the first frame that bears a venue time is
+  taken for received at that time, to which the others follow.
 * cryptofeed jsonl: an object a line, `t` header, http, connect, send or recv, `data` the payload as a string.
   github.com/bmoscon/cryptofeed, branch v3, sample_data
 * cryptofeed text: `<recv_s>: <payload>` a line, `<address> <-> <s>` a connection, `<address> <- <s>: ...` what was
@@ -16,6 +18,7 @@ several markets only those of the market asked for are read, told by their addre
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -74,6 +77,8 @@ def _lines(
     keys = _Keys(path, market, symbol)
     if kind in _SPLITS:
         lines = _text(path, content, keys, _SPLITS[kind])
+    elif kind == "text since boot":
+        lines = _text(path, content, keys, _since_boot(_boot_ns(path, head, market)))
     else:
         lines = _Cryptofeed(path, market, keys).lines(content)
     return _with_clocks(lines, market) if clocks else lines
@@ -96,11 +101,15 @@ def _with_clocks(lines: Lines, market: Market) -> Lines:
 
 
 _TEXT = re.compile(rb"[0-9]{16,19} [{\[]")
+_SINCE_BOOT = re.compile(rb"[0-9]{9,15} [{\[]")
 _CRYPTOFEED = re.compile(rb'\{.*"t": ?"(header|http|connect|send|recv)"')
 _CRYPTOFEED_TEXT = re.compile(rb"wss?://[^ ]+ <-|[0-9]{10}\.[0-9]{1,9}: [{\[]")
 
 
-def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed", "cryptofeed text"]:
+_Kind = Literal["ours", "text", "text since boot", "cryptofeed", "cryptofeed text"]
+
+
+def _sniff(path: Path, head: bytes) -> _Kind:
     if not head:
         raise RecordingError(f"{path} is empty, expected a recording")
     if head.startswith(b'{"isotherm_recording":'):
@@ -109,6 +118,8 @@ def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed", "cr
     for line in head[: 1 << 16].split(b"\n")[:16]:
         if _TEXT.match(line):
             return "text"
+        if _SINCE_BOOT.match(line):
+            return "text since boot"
         if _CRYPTOFEED.match(line):
             return "cryptofeed"
         if _CRYPTOFEED_TEXT.match(line):
@@ -245,6 +256,27 @@ def _recv_ns(digits: bytes) -> int | None:
         if len(digits) == 16:
             return int(digits) * 1000
     return None
+
+
+def _boot_ns(path: Path, head: bytes, market: Market) -> int:
+    """When the recorder's clock stood at 0, by the first frame that bears a venue time."""
+    for line in head.split(b"\n"):
+        time, _, payload = line.partition(b" ")
+        with suppress(ParseError):
+            if time.isdigit() and (event_ns := market.live.head(payload).event_ns):
+                return event_ns - int(time)
+    raise RecordingError(
+        f"{path} tells no date: expected receive times in ns or us UTC, or frames with times"
+    )
+
+
+def _since_boot(boot_ns: int) -> _Split:
+    def split(text: bytes) -> tuple[int | None, bytes]:
+        time, _, payload = text.partition(b" ")
+        fits = time.isdigit() and 9 <= len(time) <= 15
+        return boot_ns + int(time) if fits else None, payload
+
+    return split
 
 
 def _cryptofeed_text(text: bytes) -> tuple[int | None, bytes] | None:

@@ -137,6 +137,26 @@ SENT = b'wss://api/ <- 1618677942.462008: {"type":"subscribe"}\n'
 CONNECTED = b"wss://api/ <-> 1618677942.3390841\n"
 
 
+def test_times_since_boot_follow_the_first_venue_time(tmp_path: Path) -> None:
+    """DEPTH bears 1795000000200 ms; its line came 5 ns after the first one."""
+    content = b'123456789 {"result":null}\n123456794 %s\nbad\n999999999999999 %s\n' % (FRAME, FRAME)
+    lines, faults = split(read(file(tmp_path, content), SPOT))
+    at_ns = 1_795_000_000_200_000_000
+    assert [line.recv_ns for _, line in lines] == [
+        at_ns - 5,
+        at_ns,
+        at_ns + 999_999_999_999_999 - 123_456_794,
+    ]
+    assert [(fault.position, fault.reason) for fault in faults] == [
+        (3, "expected a receive time, a blank and a message")
+    ]
+
+
+def test_times_since_boot_without_any_venue_time(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="tells no date"):
+        read(file(tmp_path, b'123456789 {"result":null}\n'), SPOT)
+
+
 def test_cryptofeed_text(tmp_path: Path) -> None:
     content = CONNECTED + SENT + b'1618677942.6065001: %s\n1618677942.5: {"a":1}\n\n\n' % FRAME
     lines, faults = split(read(file(tmp_path, content), SPOT))
