@@ -345,7 +345,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 
 def head(payload: bytes) -> Head:
-    """What the connector needs of a frame: 1 us, and 0.1 us a level."""
+    """What the connector needs of a frame: 0.6 us, and 0.1 us a level."""
     try:
         told = _HEAD.decode(payload)
     except MALFORMED as error:

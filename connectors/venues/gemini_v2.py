@@ -196,7 +196,7 @@ _CHANGES = msgspec.json.Decoder(list[tuple[Side, str, str]])
 
 
 def head(payload: bytes) -> Head:
-    """What the connector needs of a frame: 1.5 us, and 0.2 us a level."""
+    """What the connector needs of a frame: 1 us, and 0.2 us a level."""
     try:
         told = _HEAD.decode(payload)
         if told.type == "l2_updates":
