@@ -1,7 +1,7 @@
 """Gemini's archived market data API, version 2: followed only by those who name it.
 
-Source: developer.gemini.com/websocket/archived/v2, 2026-09; recordings of 2021 and of 2026-08. "Archived: replaced by
-the new WebSocket API" (`gemini`); it answers still, and no date of its end is told. Instruments are those of `gemini`.
+Source: docs.gemini.com, websocket, archived, market data version 2, 2026; recordings of 2021 and of 2026-08. The API of
+2025 (`gemini`) replaces it; it answers still, and no date of its end is told. Instruments are those of `gemini`.
 
 * The first `l2_updates` of a subscription is the whole book, told by `trades` and `auction_events`, which stand in no
   other. Its trades are the last 50 or 100, minutes to days old: the same that were told when they happened.
