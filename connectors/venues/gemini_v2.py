@@ -7,7 +7,7 @@ Source: docs.gemini.com, websocket, archived, market data version 2, 2026; recor
   other. Its trades are the last 50 or 100, minutes to days old: the same that were told when they happened.
 * There are no ids and book messages bear no time: nothing tells a lost message but a crossed book.
 * Keys come in any order: `type` was first in 2021 and is last in 2026.
-* Candles tell no volume in quote currency, nor what was bought, so they give no bars.
+* Candles, mark prices and funding are subscriptions of their own: known, not followed, not read.
 """
 
 import re
