@@ -25,7 +25,7 @@ class Rule(IntEnum):
     NONE = 4
     # Each message begins at the id at which the one before ended: u <= the book's id is stale, U > id means that
     # messages are missing. Its U is below its u; where they are equal it is the whole book.
-    # developer.gemini.com/websocket, AsyncAPI 0.10.7 and "Order book reconstruction", 2026-09
+    # Gemini's AsyncAPI document 0.10.7, 2026-09, at second hand: see connectors.venues.gemini.
     OVERLAP = 5
 
 
@@ -60,3 +60,13 @@ def verdict(rule: int, seeded: bool, book_id: int, first_id: int, last_id: int, 
     if previous_id == book_id and rule != _NEXT_ID:
         return NEXT
     return NEXT if first_id <= book_id + 1 and (rule == _NEXT_ID or seeded) else GAP
+
+
+def restarted(rule: int, snapshot_id: int) -> bool:
+    """Whether a snapshot in the stream, with id u, says that the venue began anew: what it did not send is lost.
+
+    Any other one goes on from the live book that it replaces.
+    """
+    # "u == 1": the snapshot is due to a restart of the service; overwrite the local book.
+    # bybit-exchange.github.io/docs/v5/websocket/public/orderbook, 2026-07
+    return rule == _CONSECUTIVE and snapshot_id == 1

@@ -5,14 +5,20 @@ The format is told by the content, not by the name; gzip, zstd and plain files a
 * ours: see `connectors.recording_file`; the lines of its records.
 * hftbacktest text: `<recv_ns> <payload>` a line, REST snapshots among the frames. Files of 2023 have us.
   github.com/nkaz001/hftbacktest, examples
+* text since boot: the same, its times ns of a clock that knows no date: the first frame that bears a venue time is
+  taken for received at that time, to which the others follow.
 * cryptofeed jsonl: an object a line, `t` header, http, connect, send or recv, `data` the payload as a string.
   github.com/bmoscon/cryptofeed, branch v3, sample_data
 * cryptofeed text: `<recv_s>: <payload>` a line, `<address> <-> <s>` a connection, `<address> <- <s>: ...` what was
   sent. github.com/bmoscon/cryptofeed, sample_data, 2021
+
+A venue names the symbols of its markets alike (Bybit's BTCUSDT is spot and perpetual): of a file with sockets of
+several markets only those of the market asked for are read, told by their addresses.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -24,7 +30,7 @@ import msgspec
 from connectors.lane import FUTURE_NS_MAX
 from connectors.record import CLOCK, INSTRUMENT, LINE_BYTES_MAX, Line, LineError, decode_lines
 from connectors.recording_file import Fault, RecordingError, StoredRecord, blocks, frames
-from connectors.venue import Instrument, Market, ParseError, Route
+from connectors.venue import Instrument, Market, ParseError, Route, markets
 from connectors.venue_clock import RecordedClock
 
 # Payloads of cryptofeed are JSON within JSON: quotes are escaped.
@@ -71,6 +77,8 @@ def _lines(
     keys = _Keys(path, market, symbol)
     if kind in _SPLITS:
         lines = _text(path, content, keys, _SPLITS[kind])
+    elif kind == "text since boot":
+        lines = _text(path, content, keys, _since_boot(_boot_ns(path, head, market)))
     else:
         lines = _Cryptofeed(path, market, keys).lines(content)
     return _with_clocks(lines, market) if clocks else lines
@@ -93,11 +101,15 @@ def _with_clocks(lines: Lines, market: Market) -> Lines:
 
 
 _TEXT = re.compile(rb"[0-9]{16,19} [{\[]")
+_SINCE_BOOT = re.compile(rb"[0-9]{9,15} [{\[]")
 _CRYPTOFEED = re.compile(rb'\{.*"t": ?"(header|http|connect|send|recv)"')
 _CRYPTOFEED_TEXT = re.compile(rb"wss?://[^ ]+ <-|[0-9]{10}\.[0-9]{1,9}: [{\[]")
 
 
-def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed", "cryptofeed text"]:
+_Kind = Literal["ours", "text", "text since boot", "cryptofeed", "cryptofeed text"]
+
+
+def _sniff(path: Path, head: bytes) -> _Kind:
     if not head:
         raise RecordingError(f"{path} is empty, expected a recording")
     if head.startswith(b'{"isotherm_recording":'):
@@ -106,6 +118,8 @@ def _sniff(path: Path, head: bytes) -> Literal["ours", "text", "cryptofeed", "cr
     for line in head[: 1 << 16].split(b"\n")[:16]:
         if _TEXT.match(line):
             return "text"
+        if _SINCE_BOOT.match(line):
+            return "text since boot"
         if _CRYPTOFEED.match(line):
             return "cryptofeed"
         if _CRYPTOFEED_TEXT.match(line):
@@ -244,6 +258,27 @@ def _recv_ns(digits: bytes) -> int | None:
     return None
 
 
+def _boot_ns(path: Path, head: bytes, market: Market) -> int:
+    """When the recorder's clock stood at 0, by the first frame that bears a venue time."""
+    for line in head.split(b"\n"):
+        time, _, payload = line.partition(b" ")
+        with suppress(ParseError):
+            if time.isdigit() and (event_ns := market.live.head(payload).event_ns):
+                return event_ns - int(time)
+    raise RecordingError(
+        f"{path} tells no date: expected receive times in ns or us UTC, or frames with times"
+    )
+
+
+def _since_boot(boot_ns: int) -> _Split:
+    def split(text: bytes) -> tuple[int | None, bytes]:
+        time, _, payload = text.partition(b" ")
+        fits = time.isdigit() and 9 <= len(time) <= 15
+        return boot_ns + int(time) if fits else None, payload
+
+    return split
+
+
 def _cryptofeed_text(text: bytes) -> tuple[int | None, bytes] | None:
     if _NOT_RECEIVED.match(text):
         return None
@@ -265,6 +300,7 @@ class _Entry(msgspec.Struct):
     t: str
     ts: Decimal = Decimal("NaN")
     conn: str = ""
+    addr: str = ""
     url: str = ""
     data: str = ""
 
@@ -289,6 +325,8 @@ class _Cryptofeed:
         # What exchangeInfo told and no line of the key has yet gone after; and what was told before.
         self._untold: dict[bytes, Line] = {}
         self._told: dict[str, Instrument] = {}
+        self._elsewhere = _addresses_of_others(market)
+        self._left_out: set[str] = set()  # sockets of other markets
 
     def lines(self, content: Iterator[bytes | Fault]) -> Lines:
         for item in _numbered(self._path, content):
@@ -311,6 +349,9 @@ class _Cryptofeed:
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             return _fault(self._path, number, f"not an entry of a cryptofeed recording: {error}", text)
         if entry.t in _SILENT:
+            self._note(entry)
+            return None
+        if entry.t == "recv" and entry.conn in self._left_out:
             return None
         if reason := _unfit_entry(entry) or _unfit(payload):
             return _fault(self._path, number, reason, text)
@@ -318,6 +359,13 @@ class _Cryptofeed:
         if entry.t == "http":
             return self._answered(number, entry.url, recv_ns, payload)
         return self._received(number, Line(recv_ns, _word(entry.conn), payload))
+
+    def _note(self, entry: _Entry) -> None:
+        """What a connection's entry tells of where it leads; a name may be used again for another."""
+        if entry.addr and _address(entry.addr) in self._elsewhere:
+            self._left_out.add(entry.conn)
+        elif entry.addr:
+            self._left_out.discard(entry.conn)
 
     def _received(self, number: int, line: Line) -> tuple[bytes, Line]:
         key = self._keys.of(line.payload)
@@ -348,6 +396,26 @@ class _Cryptofeed:
                 self._told[instrument.symbol] = instrument
                 payload = msgspec.json.encode(instrument)
                 self._untold[instrument.symbol.encode()] = Line(recv_ns, INSTRUMENT, payload)
+
+
+def _addresses_of_others(market: Market) -> set[tuple[str, str]]:
+    """Where other markets have their sockets, and this one has none."""
+    found = {name: _addresses(each) for name, each in markets().items() if name != market.name}
+    return set().union(*found.values()) - _addresses(market)
+
+
+def _addresses(market: Market) -> set[tuple[str, str]]:
+    streams = (stream for symbol in market.live.symbols[:1] for stream in market.live.streams(symbol))
+    return {_address(market.live.ws_url + stream.path) for stream in streams}
+
+
+def _address(url: str) -> tuple[str, str]:
+    """Host and path; empty ones of what is no address."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.path.rstrip("/")
+    except ValueError:
+        return "", ""
 
 
 _SECRET = re.compile("sign|key|token|secret|auth|pass|credential|session", re.IGNORECASE)

@@ -199,12 +199,12 @@ class Ticker(msgspec.Struct, frozen=True, kw_only=True):
     quote_volume: Decimal | None = None
 
     def over(self, told: "Ticker | None") -> "Ticker":
-        """This ticker merged over what was told before it; itself if it is no delta."""
+        """This ticker merged over what was told before it, whole if that was; itself if it is no delta."""
         if not self.delta or told is None:
             return self
-        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        found = {name: getattr(self, name) for name in self.__struct_fields__ if name != "delta"}
         return msgspec.structs.replace(
-            told, **{name: value for name, value in found.items() if value is not None}, delta=False
+            told, **{name: value for name, value in found.items() if value is not None}
         )
 
 

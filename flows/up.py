@@ -1,21 +1,24 @@
 """`isotherm up` and `isotherm demo`: the whole pipeline on one machine, as a few supervised processes.
 
-store (chDB), one connector process, a process a flow; `demo` adds the simulator and points the connector at it.
+store (chDB), one connector process, a process a flow; `demo` adds the simulator and points the connector at it. Without
+a file that names them, `up` follows every market that needs no key or has it, `demo` every one that can be simulated.
 """
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from connectors.log import HEALTH, open_log
 from connectors.settings import VARIABLE, Configuration
-from connectors.simulator.symbols import SYMBOLS
+from connectors.simulator.half import DEMO_KEY, chosen, halves
+from connectors.venue import market, markets
 from flows.runtime.progress import FILE, latency_of
 from flows.runtime.run import recovery_of
 from flows.runtime.supervisor import Part, Say, Supervisor
@@ -23,7 +26,6 @@ from sql.client import StoreError, connect
 from sql.data_dir import live_url, password
 
 FLOWS = ("depth", "tape", "health")
-MARKETS = ("binance_spot", "binance_futures")
 RETRY_CAP = "5s"  # a simulated venue takes any number of attempts
 SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
@@ -47,37 +49,63 @@ def parts(
 ) -> list[Part]:
     """The processes, in the order to start them. Keys reach them by the environment, which they inherit."""
     at = ("--data-dir", str(data_dir))
-    markets = MARKETS if simulated else configuration.settings.followed or MARKETS
-    if simulated:
-        symbols = (symbols or ",".join(SYMBOLS)).upper()  # the simulator's spelling
-    chosen = ("--symbols", symbols) if symbols else ()
+    spelled = ("--symbols", symbols) if symbols else ()
     found = [Part("store", ("store", *at, "--port", "0"))]
-    environment: dict[str, str] = {}
+    options: tuple[str, ...]
     if simulated:
-        port = free_port()
-        arguments = ("simulate", "--port", str(port), "--seed", str(seed), "--past", past, *chosen)
-        found.append(Part("simulator", arguments))
-        for name in MARKETS:
-            environment[f"ISOTHERM_{name.upper()}_WS"] = f"ws://127.0.0.1:{port}"
-            environment[f"ISOTHERM_{name.upper()}_REST"] = f"http://127.0.0.1:{port}"
+        port, options = free_port(), ("--retry-cap", RETRY_CAP)
+        simulation = ("--port", str(port), "--seed", str(seed), "--past", past, *spelled)
+        found.append(Part("simulator", ("simulate", *simulation)))
+        followed = simulated_markets(symbols.split(",") if symbols else ())
+        names, environment = tuple(followed), simulated_environment(followed, port)
+    else:
+        port, options = 0, spelled
+        names, environment = configuration.settings.followed or open_markets(os.environ), {}
     # A process reads them all: more would only be more files.
     partitions = ("--partitions", str(configuration.settings.log.partitions or 1))
-    cap = ("--retry-cap", RETRY_CAP) if simulated else ()
-    found.append(
-        Part(
-            "connector",
-            ("connect", *markets, *at, *partitions, *cap, *chosen),
-            environment,
-            lambda: _answers(environment),
-        )
-    )
-    has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, markets))
+    connector = ("connect", *names, *at, *partitions, *options)
+    found.append(Part("connector", connector, environment, lambda: not port or listens("127.0.0.1", port)))
+    has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, names))
     found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
     # The board asks for tables: the first flow to run has brought the store to this version's.
     has_tables = _Once(lambda: _has_tables(data_dir))
     found.append(Part("board", ("board", *at, "--port", str(board_port)), ready=has_tables))
     for part in found:
         part.environment = {**_settings_of(configuration, simulated), **part.environment}
+    return found
+
+
+def open_markets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The markets to follow where none is named: those that need no key, and those whose key is there."""
+    return tuple(
+        name
+        for name, found in sorted(markets().items())
+        if found.by_default
+        and (not (env := found.live.key_env) or environ.get(env) or environ.get(f"{env}_FILE"))
+    )
+
+
+def simulated_markets(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The markets of the demo with their symbols; `names` as `connectors.simulator.half.chosen` takes them."""
+    wanted = [name.strip().upper() for name in names]
+    found = {
+        name: tuple(x.symbol for x in chosen(half, wanted))
+        for name, half in sorted(halves().items())
+        if name in markets() and market(name).by_default
+    }
+    return {name: symbols for name, symbols in found.items() if symbols}
+
+
+def simulated_environment(followed: Mapping[str, Sequence[str]], port: int) -> dict[str, str]:
+    """What sends a connector to the simulator at that port, and nothing of the user's keys with it."""
+    found = {}
+    for name, symbols in followed.items():
+        base, key_env = halves()[name].base(), market(name).live.key_env
+        found[f"ISOTHERM_{name.upper()}_WS"] = f"ws://127.0.0.1:{port}{base}"
+        found[f"ISOTHERM_{name.upper()}_REST"] = f"http://127.0.0.1:{port}{base}"
+        found[f"ISOTHERM_{name.upper()}_SYMBOLS"] = ",".join(symbols)
+        if key_env:
+            found |= {key_env: DEMO_KEY, f"{key_env}_FILE": ""}
     return found
 
 
@@ -178,15 +206,6 @@ def _has_store(data_dir: Path) -> bool:
     with contextlib.suppress(OSError, ValueError):
         return bool(json.loads(path.read_text(encoding="utf-8"))["url"])
     return False
-
-
-def _answers(environment: dict[str, str]) -> bool:
-    """Whether the simulator answers, if there is one."""
-    url = next(iter(environment.values()), None)
-    if url is None:
-        return True
-    host, _, port = url.rpartition("//")[2].partition(":")
-    return listens(host, int(port))
 
 
 def listens(host: str, port: int) -> bool:

@@ -61,8 +61,8 @@ class Binance(Half):
         super().__init__(symbols)
         self._tail = '"st":1}' if kind == "futures" else '"M":true}'
 
-    @property
-    def base(self) -> str:
+    @classmethod
+    def base(cls) -> str:
         """None: the paths of spot and futures differ."""
         return ""
 

@@ -20,7 +20,7 @@ from connectors.simulator import market as m
 from connectors.simulator.symbols import Kind, Symbol
 from connectors.simulator.texts import Texts
 
-DEMO_KEY = "demo"  # the one that simulated venues with keys take
+DEMO_KEY = "simulated-key"  # the one that simulated venues with keys take
 
 
 class Stream(NamedTuple):
@@ -118,10 +118,10 @@ class Half:
             for x in self.symbols.values()
         }
 
-    @property
-    def base(self) -> str:
+    @classmethod
+    def base(cls) -> str:
         """What stands before all its paths on the simulator: venues have paths in common."""
-        return f"/{self.name}"
+        return f"/{cls.name}"
 
     # ---- sockets
 
@@ -179,6 +179,18 @@ class Half:
         """A side as texts, lowest price first."""
         texts = self.texts[symbol]
         return [(texts.price(tick), texts.size(lots)) for tick, lots in sorted(side.items())]
+
+
+def chosen(half: type[Half], names: Collection[str]) -> list[Symbol]:
+    """Of what a market lists, that of these names, or else that of the base assets they have at other venues.
+
+    All, if there are no names.
+    """
+    exact = [x for x in half.listed if x.symbol in names or not names]
+    if exact:
+        return exact
+    bases = {x.base for other in halves().values() for x in other.listed if x.symbol in names}
+    return [x for x in half.listed if x.base in bases]
 
 
 @cache

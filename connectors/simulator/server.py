@@ -14,7 +14,7 @@ from aiohttp import web
 
 from connectors.simulator import faults as f
 from connectors.simulator.clock import VenueClock
-from connectors.simulator.half import Half, halves
+from connectors.simulator.half import Half, chosen, halves
 from connectors.simulator.service import MESSAGE_BYTES_MAX, Options, VenueService
 
 HOST = "127.0.0.1"
@@ -46,7 +46,7 @@ class Simulator:
 
     def urls(self, market: str) -> tuple[str, str]:
         """Base of a market's WebSocket and of its REST URLs, as connectors want them."""
-        base = self.venues[market].half.base
+        base = self.venues[market].half.base()
         return self.ws_url + base, self.rest_url + base
 
     async def __aenter__(self) -> "Simulator":
@@ -131,7 +131,7 @@ class Simulator:
 
 
 def _halves(options: Options) -> list[Half]:
-    """Those served, each with the symbols it lists of those named, else all.
+    """Those served: they list something of what is asked for.
 
     Raises:
         ValueError: no half plays a market of that name.
@@ -139,5 +139,5 @@ def _halves(options: Options) -> list[Half]:
     known = halves()
     if unknown := [x for x in options.markets if x not in known]:
         raise ValueError(f"expected markets among {', '.join(sorted(known))}, found {', '.join(unknown)}")
-    found = (known[name] for name in options.markets or sorted(known))
-    return [half([x for x in half.listed if x.symbol in options.symbols]) for half in found]
+    found = [known[name] for name in options.markets or sorted(known)]
+    return [half(symbols) for half in found if (symbols := chosen(half, options.symbols))]

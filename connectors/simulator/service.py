@@ -92,9 +92,9 @@ class VenueService:
     def add_routes(self, app: web.Application) -> None:
         """Paths of this market."""
         for path in self.half.paths:
-            app.router.add_get(self.half.base + path, self._on_connect)
+            app.router.add_get(self.half.base() + path, self._on_connect)
         for path, answer in self.half.rest.items():
-            app.router.add_get(self.half.base + path, self._answering(answer))
+            app.router.add_get(self.half.base() + path, self._answering(answer))
 
     @property
     def market(self) -> m.SimulatedMarket:
@@ -280,7 +280,7 @@ class VenueService:
         if self._faults.refuses(self.name, time.monotonic()) or len(self._sockets) >= CONNECTIONS_MAX:
             return self._reset(request)
         await self._skip()
-        client = Client(request.path.removeprefix(self.half.base), request.query)
+        client = Client(request.path.removeprefix(self.half.base()), request.query)
         try:
             greeting = self.half.opened(client, self)
         except RequestError as error:
@@ -385,7 +385,7 @@ class VenueService:
             if self._faults.refuses(self.name, now_s):
                 return self._reset(request)
             query = {**request.query, **request.match_info}
-            judged = self._judge(request.path.removeprefix(self.half.base), query, now_s)
+            judged = self._judge(request.path.removeprefix(self.half.base()), query, now_s)
             headers = {"Content-Type": "application/json"}
             if self.half.used_header:
                 headers[self.half.used_header] = str(judged.used)

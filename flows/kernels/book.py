@@ -17,6 +17,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from connectors.book_sync import restarted as _python_restarted
 from connectors.book_sync import verdict as _python_verdict
 
 # What `run` stopped for. After CLOSE, GROW and FINER the line at `start` has not been touched: deal with the
@@ -34,6 +35,11 @@ FINER = 9  # a price or size has more decimals than the book's ticks and lots
 CROSSED = 10  # applied, and the book is crossed since
 UNKNOWN = 11  # a well-formed line of no known kind
 TORN = 12  # not a line: the rest of the record is lost
+WHOLE_BOOK = 13  # a book message that replaces the book, parsed
+RESTARTED = 14  # the same for a live book, and what the venue did not tell before it is lost
+SUBSCRIPTION = 15  # an answer to a request to follow a book
+MISMATCH = 16  # applied, and the book is not the one that the message's checksum is of: it is void
+TRADES = 17  # a line for the tape
 
 # Why a line is BAD.
 BAD_FRAME = 1  # not an object, or cut short
@@ -41,6 +47,7 @@ BAD_LEVELS = 2  # a level is not a pair of decimals
 BAD_FIELDS = 3  # ids or a side are missing
 BAD_TIME = 4  # event time more than a minute ahead of receipt
 BAD_SIZE = 5  # more than 18 digits, or too many levels
+BAD_STAMP = 6  # an event time that is none
 
 # Slots of `meta`.
 BASE = 0  # tick of window[0]
@@ -89,7 +96,27 @@ WAS_ASK_LOTS = 40
 HEARD = 41  # the open second when the book last spoke
 SETTLED_PRICE_DECIMALS = 42  # what a book or an instrument has had, not only a message that waits
 SETTLED_SIZE_DECIMALS = 43
-META = 44
+# The line at hand.
+WHOLE = 44  # it replaces the book
+CHECKSUM = 45  # of the book after it; -1: none
+WROTE_PRICE_DECIMALS = 46  # the most it writes, trailing zeros too (Shape.OBJECTS)
+WROTE_SIZE_DECIMALS = 47
+# The book.
+WIRE_PRICE_DECIMALS = 48  # what the venue writes, trailing zeros too: the checksum is of its text
+WIRE_SIZE_DECIMALS = 49
+DEPTH = 50  # levels a side that the venue tells of; 0: all
+TOLD_DEPTH = 51  # what it has said of the next snapshot's
+N_BIDS = 52  # levels a side, window and far
+N_ASKS = 53
+WORST_BID = 54  # no bid of the window is below, no ask above
+WORST_ASK = 55
+META = 56
+
+# The first fields of a wire array, before its three tables (see `flows.kernels.depth.wire_array`).
+WIRE_SHAPE = 3
+WIRE_ONE_ID = 4  # a message has one id, which stands for its first too
+WIRE_TIMED = 5
+WIRE_HEAD = 6
 
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
@@ -97,17 +124,42 @@ DIGITS_MAX = 18
 LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
 
-# Kinds and roles, as `connectors.venue` numbers them (a test holds them equal).
-_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE = 0, 1, 2, 3
+# Kinds, roles, shapes and rules, as `connectors` numbers them (a test holds them equal).
+_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE, _OTHER, _SUBSCRIPTION = 0, 1, 2, 3, 4, 5
 _ROUTE, _EVENT, _FIRST, _LAST, _PREVIOUS, _BID_SIDE, _ASK_SIDE = 0, 1, 2, 3, 4, 5, 6
+_BOTH_SIDES, _CHECKSUM, _KIND_OF, _WHOLE = 7, 8, 9, 10
+_PAIRS, _OBJECTS, _SIDED = 0, 1, 2
+_BY_CHECKSUM, _BY_NOTHING, _OVERLAP = 3, 4, 5
 
 _QUOTE, _COMMA, _DOT, _COLON, _OPEN, _CLOSE, _SPACE, _NEWLINE = 34, 44, 46, 58, 91, 93, 32, 10
-_BRACE, _END_BRACE, _BANG, _AT, _UNDERSCORE = 123, 125, 33, 64, 95
+_BRACE, _END_BRACE, _BANG, _AT, _UNDERSCORE, _PLUS, _MINUS = 123, 125, 33, 64, 95, 43, 45
 
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _ZEROS = np.uint64(0x3030303030303030)
 _BETWEEN = np.uint64(0x222C22)  # "," between price and size
+
+
+def _text8(text: bytes) -> np.uint64:
+    """Up to 8 bytes as `_load8` and `_name` see them."""
+    return np.uint64(int.from_bytes(text, "little"))
+
+
+_IS_PRICE, _IS_QTY, _IS_SNAPSHOT = (np.int64(_text8(x)) for x in (b"price", b"qty", b"snapshot"))
+_PRICE_KEY, _QTY_KEY = _text8(b'"price":'), _text8(b',"qty":')
+_BUY, _SELL = _text8(b'["buy","'), _text8(b'"sell","')
 _POW10 = np.array([10**i for i in range(19)], np.int64)
+_TOP = 10  # levels a side that a checksum is of
+
+
+def _crc_table() -> list[int]:
+    """CRC-32 of each byte (ISO 3309, as zlib has it)."""
+    table = list(range(256))
+    for _ in range(8):
+        table = [(v >> 1) ^ (0xEDB88320 if v & 1 else 0) for v in table]
+    return table
+
+
+_CRC = np.array(_crc_table(), np.uint32)
 
 _inline = nb.njit(inline="always")
 # Nothing here allocates and the caller holds the arrays: without numba's reference counts, an atomic operation at
@@ -115,6 +167,7 @@ _inline = nb.njit(inline="always")
 _compile = nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 
 _verdict = nb.njit(inline="always")(_python_verdict)
+_restarted = nb.njit(inline="always")(_python_restarted)
 _NEXT, _STALE = 0, 1
 
 
@@ -196,10 +249,10 @@ def _integer(buf, p, end):
 
 
 @_compile
-def decimal(buf, p, end, decimals):
-    """The quoted decimal at p, exactly, in units of 10**-decimals, byte by byte.
+def decimal(buf, p, end, decimals, bare):
+    """The decimal at p, exactly, in units of 10**-decimals, byte by byte; a quote ends it, or, bare, a comma or brace.
 
-    Returns (value, position of the closing quote, decimals needed). The value is -1 where there is no
+    Returns (value, position of what ends it, decimals needed). The value is -1 where there is no
     decimal, -2 where it is too long for int64, -3 where it has more significant decimals than `decimals`
     (then the third says how many). Trailing zeros do not count.
     """
@@ -233,7 +286,7 @@ def decimal(buf, p, end, decimals):
             return np.int64(-1), p, 0
         if need:
             return np.int64(-3), p, need
-    if p >= end or buf[p] != _QUOTE:
+    if p >= end or (bare and buf[p] != _COMMA and buf[p] != _END_BRACE) or (not bare and buf[p] != _QUOTE):
         return np.int64(-1), p, 0
     rest = decimals - kept
     if digits + kept > DIGITS_MAX:
@@ -295,15 +348,52 @@ def _plain(buf, p, length, unit):
 
 
 @_inline
+def _quoted(buf, p, end, meta, plain, price_unit, size_unit):
+    """Price and size from the text `price","size"` at p: (tick, lots, where the last quote is).
+
+    Below zero they are as of `decimal`; then meta[NEED_...] is set.
+    """
+    tick = size = np.int64(-1)
+    q = p
+    if plain and p + 62 <= end:
+        length = _length(buf, p)
+        tick = _plain(buf, p, length, price_unit)
+        q = p + length
+        if _load8(buf, q) & np.uint64(0xFFFFFF) == _BETWEEN:
+            length = _length(buf, q + 3)
+            size = _plain(buf, q + 3, length, size_unit)
+            q += 3 + length
+    if tick < 0 or size < 0:
+        size = np.int64(-1)
+        tick, q, need = decimal(buf, p, end, meta[PRICE_DECIMALS], False)
+        if tick == -3:
+            meta[NEED_PRICE_DECIMALS] = need
+        elif tick >= 0 and q + 5 < end and buf[q + 1] == _COMMA and buf[q + 2] == _QUOTE:
+            size, q, need = decimal(buf, q + 3, end, meta[SIZE_DECIMALS], False)
+            if size == -3:
+                meta[NEED_SIZE_DECIMALS] = need
+    return tick, size, q
+
+
+@_inline
+def _refusal(meta, tick, size):
+    """What a level that cannot be taken makes of its message: -2 finer decimals, else -1 (and meta[REASON])."""
+    if tick == -3 or size == -3:
+        return -2
+    if tick == -2 or size == -2 or (tick >= 0 and size >= 0):
+        meta[REASON] = BAD_SIZE
+    return -1
+
+
+@_inline
 def _pairs(buf, p, end, meta, ticks, lots, n):
     """Levels [["price","size"],...] from the '[' at p into scratch from n on.
 
     Returns (position after the closing ']', count); the count is -1 where a level is not of this shape
     (meta[REASON]) and -2 where it has finer decimals (meta[NEED_...]).
     """
-    price_decimals, size_decimals = meta[PRICE_DECIMALS], meta[SIZE_DECIMALS]
-    plain = price_decimals <= 8 and size_decimals <= 8
-    price_unit, size_unit = _unit(price_decimals), _unit(size_decimals)
+    plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
+    price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
     meta[REASON] = BAD_LEVELS
     p += 1
     if p < end and buf[p] == _CLOSE:
@@ -311,35 +401,9 @@ def _pairs(buf, p, end, meta, ticks, lots, n):
     while p + 6 < end:
         if buf[p] != _OPEN or buf[p + 1] != _QUOTE:
             return p, -1
-        tick = size = np.int64(-1)
-        q = p
-        if plain and p + 64 <= end:
-            length = _length(buf, p + 2)
-            tick = _plain(buf, p + 2, length, price_unit)
-            q = p + 2 + length
-            if _load8(buf, q) & np.uint64(0xFFFFFF) == _BETWEEN:
-                length = _length(buf, q + 3)
-                size = _plain(buf, q + 3, length, size_unit)
-                q += 3 + length
-        if tick < 0 or size < 0:
-            tick, q, need = decimal(buf, p + 2, end, price_decimals)
-            if tick < 0:
-                if tick == -3:
-                    meta[NEED_PRICE_DECIMALS] = need
-                    return q, -2
-                if tick == -2:
-                    meta[REASON] = BAD_SIZE
-                return q, -1
-            if q + 5 >= end or buf[q + 1] != _COMMA or buf[q + 2] != _QUOTE:
-                return q, -1
-            size, q, need = decimal(buf, q + 3, end, size_decimals)
-            if size == -3:
-                meta[NEED_SIZE_DECIMALS] = need
-                return q, -2
-        if size < 0 or size > LOTS_MAX or n >= ticks.shape[0]:
-            if size != -1:
-                meta[REASON] = BAD_SIZE
-            return q, -1
+        tick, size, q = _quoted(buf, p + 2, end, meta, plain, price_unit, size_unit)
+        if tick < 0 or size < 0 or size > LOTS_MAX or n >= ticks.shape[0]:
+            return q, _refusal(meta, tick, size)
         if q + 2 >= end or buf[q + 1] != _CLOSE:
             return q, -1
         ticks[n] = tick
@@ -352,6 +416,236 @@ def _pairs(buf, p, end, meta, ticks, lots, n):
         if c != _COMMA:
             return p, -1
     return p, -1
+
+
+@_compile
+def _sided(buf, p, end, meta, ticks, lots):
+    """Levels [["buy","price","size"],["sell",...],...] from the '[' at p: bids into the first half of scratch, asks
+    into the second. Returns as `_pairs`; the count is 0 where all is well."""
+    plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
+    price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
+    half = ticks.shape[0] // 2
+    meta[BIDS_AT] = meta[BIDS_END] = 0
+    meta[ASKS_AT] = meta[ASKS_END] = half
+    meta[REASON] = BAD_LEVELS
+    p += 1
+    if p < end and buf[p] == _CLOSE:
+        return p + 1, 0
+    while p + 15 < end:
+        if _load8(buf, p) == _BUY:
+            q = p + 8
+            at, most = BIDS_END, half
+        elif buf[p] == _OPEN and _load8(buf, p + 1) == _SELL:
+            q = p + 9
+            at, most = ASKS_END, ticks.shape[0]
+        else:
+            return p, -1
+        tick, size, q = _quoted(buf, q, end, meta, plain, price_unit, size_unit)
+        if tick < 0 or size < 0 or size > LOTS_MAX or meta[at] >= most:
+            return q, _refusal(meta, tick, size)
+        if q + 2 >= end or buf[q + 1] != _CLOSE:
+            return q, -1
+        ticks[meta[at]] = tick
+        lots[meta[at]] = size
+        meta[at] += 1
+        p = q + 3
+        if buf[q + 2] == _CLOSE:
+            return p, 0
+        if buf[q + 2] != _COMMA:
+            return p, -1
+    return p, -1
+
+
+@_inline
+def _ends(word):
+    """As `_quotes` for the first comma or closing brace."""
+    x = word ^ np.uint64(0x2C2C2C2C2C2C2C2C)
+    y = word ^ np.uint64(0x7D7D7D7D7D7D7D7D)
+    one = np.uint64(0x0101010101010101)
+    return (((x - one) & ~x) | ((y - one) & ~y)) & _HIGH_BITS
+
+
+@_inline
+def _bare_length(buf, p):
+    """How long the number at p is, its end looked for in 16 bytes; 0 if it is not there."""
+    mask = _ends(_load8(buf, p))
+    if mask != np.uint64(0):
+        return _byte_of(mask)
+    mask = _ends(_load8(buf, p + 8))
+    if mask != np.uint64(0):
+        return 8 + _byte_of(mask)
+    return np.int64(0)
+
+
+@_inline
+def _decimals_written(buf, p, end):
+    """Digits behind the dot of the number [p, end)."""
+    q = p
+    while q < end and buf[q] != _DOT:
+        q += 1
+    return max(end - q - 1, 0)
+
+
+@_inline
+def _skip_scalar(buf, p, end):
+    """Where the string, number or literal at p ends."""
+    if p < end and buf[p] == _QUOTE:
+        p += 1
+        while p < end and buf[p] != _QUOTE:
+            p += 1
+        return p + 1
+    while p < end and buf[p] != _COMMA and buf[p] != _END_BRACE and buf[p] != _OPEN and buf[p] != _BRACE:
+        p += 1
+    return p
+
+
+@_compile
+def _object(buf, p, end, meta):
+    """The level {"price":1.50,"qty":0.20} at p, keys in any order and others looked through: (tick, lots, its end).
+
+    Below zero they are as of `decimal`; then meta[NEED_...] is set.
+    """
+    tick = size = np.int64(-1)
+    q = p
+    while q + 2 < end and (q == p or buf[q] == _COMMA) and buf[q + 1] == _QUOTE:
+        name, q = _name(buf, q + 2, end)
+        if q + 2 >= end or buf[q + 1] != _COLON:
+            break
+        begin = q + 2
+        if name == _IS_PRICE:
+            tick, q, need = decimal(buf, begin, end, meta[PRICE_DECIMALS], True)
+            if tick < 0:
+                meta[NEED_PRICE_DECIMALS] = need
+                return tick, size, q
+            meta[WROTE_PRICE_DECIMALS] = max(meta[WROTE_PRICE_DECIMALS], _decimals_written(buf, begin, q))
+        elif name == _IS_QTY:
+            size, q, need = decimal(buf, begin, end, meta[SIZE_DECIMALS], True)
+            if size < 0:
+                meta[NEED_SIZE_DECIMALS] = need
+                return tick, size, q
+            meta[WROTE_SIZE_DECIMALS] = max(meta[WROTE_SIZE_DECIMALS], _decimals_written(buf, begin, q))
+        else:
+            q = _skip_scalar(buf, begin, end)
+    if q >= end or buf[q] != _END_BRACE:
+        tick = np.int64(-1)
+    return tick, size, q
+
+
+@_compile
+def _objects(buf, p, end, meta, ticks, lots, n):
+    """Levels [{"price":1.50,"qty":0.20},...] from the '[' at p into scratch from n on; returns as `_pairs`."""
+    plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
+    price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
+    price_wrote, size_wrote = meta[WROTE_PRICE_DECIMALS], meta[WROTE_SIZE_DECIMALS]
+    meta[REASON] = BAD_LEVELS
+    p += 1
+    if p < end and buf[p] == _CLOSE:
+        return p + 1, n
+    while p + 2 < end:
+        if buf[p] != _BRACE:
+            return p, -1
+        tick = size = np.int64(-1)
+        q = p
+        if plain and p + 64 <= end and _load8(buf, p + 1) == _PRICE_KEY:
+            length = _bare_length(buf, p + 9)
+            tick = _plain(buf, p + 9, length, price_unit)
+            q = p + 9 + length
+            if tick >= 0 and _load8(buf, q) & np.uint64(0xFFFFFFFFFFFFFF) == _QTY_KEY:
+                price_wrote = max(price_wrote, _decimals_written(buf, p + 9, q))
+                length = _bare_length(buf, q + 7)
+                size = _plain(buf, q + 7, length, size_unit)
+                if size >= 0 and buf[q + 7 + length] == _END_BRACE:
+                    size_wrote = max(size_wrote, _decimals_written(buf, q + 7, q + 7 + length))
+                    q += 7 + length
+                else:
+                    size = np.int64(-1)
+        if tick < 0 or size < 0:
+            tick, size, q = _object(buf, p, end, meta)
+        if tick < 0 or size < 0 or size > LOTS_MAX or n >= ticks.shape[0]:
+            return q, _refusal(meta, tick, size)
+        ticks[n] = tick
+        lots[n] = size
+        n += 1
+        p = q + 2
+        if q + 1 < end and buf[q + 1] == _CLOSE:
+            meta[WROTE_PRICE_DECIMALS] = max(meta[WROTE_PRICE_DECIMALS], price_wrote)
+            meta[WROTE_SIZE_DECIMALS] = max(meta[WROTE_SIZE_DECIMALS], size_wrote)
+            return p, n
+        if q + 1 >= end or buf[q + 1] != _COMMA:
+            return p, -1
+    return p, -1
+
+
+@_inline
+def _number(buf, p, digits):
+    """So many digits at p as a number; -1 if one is none."""
+    v = np.int64(0)
+    for i in range(digits):
+        c = np.int64(buf[p + i]) - 48
+        if c < 0 or c > 9:
+            return np.int64(-1)
+        v = v * 10 + c
+    return v
+
+
+@_inline
+def _days(year, month, day):
+    """Days since 1970-01-01 of a date of the Gregorian calendar (Howard Hinnant, days_from_civil)."""
+    year -= month <= 2
+    era = year // 400
+    of_era = year - era * 400
+    of_year = (153 * (month - 3 if month > 2 else month + 9) + 2) // 5 + day - 1
+    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
+
+
+@_inline
+def _month_days(year, month):
+    if month == 2:
+        return 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    return 30 + ((month + (month >> 3)) & 1)
+
+
+@_compile
+def stamp_ms(buf, p, end):
+    """UTC in ms of the RFC 3339 text at p, which a quote ends, parts of a ms cut off; -1 if it is none or before 1970."""
+    if p + 21 > end or buf[p + 4] != _MINUS or buf[p + 7] != _MINUS:
+        return np.int64(-1)
+    if buf[p + 10] | 32 != 116 or buf[p + 13] != _COLON or buf[p + 16] != _COLON:
+        return np.int64(-1)
+    year, month, day = _number(buf, p, 4), _number(buf, p + 5, 2), _number(buf, p + 8, 2)
+    hour, minute, second = _number(buf, p + 11, 2), _number(buf, p + 14, 2), _number(buf, p + 17, 2)
+    if year < 1970 or month < 1 or month > 12 or day < 1 or day > _month_days(year, month):
+        return np.int64(-1)
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59 or second < 0 or second > 60:
+        return np.int64(-1)
+    ms = ((_days(year, month, day) * 24 + hour) * 60 + minute) * 60_000 + second * 1000
+    p += 19
+    if buf[p] == _DOT:
+        p += 1
+        begin = p
+        while p < end and 48 <= buf[p] <= 57:
+            if p - begin < 3:
+                ms += (np.int64(buf[p]) - 48) * _POW10[2 - (p - begin)]
+            p += 1
+        if p == begin or p - begin > 9:
+            return np.int64(-1)
+    if p + 1 < end and buf[p] | 32 == 122 and buf[p + 1] == _QUOTE:
+        return ms
+    if p + 6 >= end or (buf[p] != _PLUS and buf[p] != _MINUS) or buf[p + 3] != _COLON or buf[p + 6] != _QUOTE:
+        return np.int64(-1)
+    hour, minute = _number(buf, p + 1, 2), _number(buf, p + 4, 2)
+    if hour < 0 or hour > 23 or minute < 0 or minute > 59:
+        return np.int64(-1)
+    offset = (hour * 60 + minute) * 60_000
+    return max(ms - offset if buf[p] == _PLUS else ms + offset, np.int64(-1))
+
+
+@_inline
+def _integer_ms(v):
+    """UTC in ms of a time in ms, us or ns."""
+    if v < 100_000_000_000_000:
+        return v
+    return v // 1000 if v < 100_000_000_000_000_000 else v // 1_000_000
 
 
 @_inline
@@ -405,9 +699,9 @@ def _channel(buf, p, end):
 def _table(wire, i):
     """Names and values of the i-th table in a market's wire array: roles, channels, kinds of untagged frames.
 
-    The array begins with the three tables' lengths; an argument less costs each call of `run` less.
+    The array's first fields are the three tables' lengths; an argument less costs each call of `run` less.
     """
-    begin = 3
+    begin = WIRE_HEAD
     for j in range(i):
         begin += 2 * wire[j]
     middle = begin + wire[i]
@@ -424,7 +718,7 @@ def _look_up(names, values, name):
 
 @_inline
 def _kind(buf, p, end, wire):
-    """What kind of message the object at p is: by its first ROUTE key, else by its first key."""
+    """What kind of message the object at p is: by its first ROUTE key outside of arrays, else by its first key."""
     names, roles = _table(wire, 0)
     channels, kinds = _table(wire, 1)
     untagged, untagged_kinds = _table(wire, 2)
@@ -434,12 +728,16 @@ def _kind(buf, p, end, wire):
     role = _look_up(names, roles, name)
     if role != _ROUTE:
         first = name
+        arrays = np.int64(0)
         while q < end and role != _ROUTE:
             q += 1
             while q < end and buf[q] != _QUOTE:
+                c = buf[q]
+                arrays += np.int64(c == _OPEN) - np.int64(c == _CLOSE)
                 q += 1
             name, q = _name(buf, q + 1, end)
-            role = _look_up(names, roles, name) if q + 1 < end and buf[q + 1] == _COLON else np.int64(-1)
+            is_key = arrays == 0 and q + 1 < end and buf[q + 1] == _COLON
+            role = _look_up(names, roles, name) if is_key else np.int64(-1)
         if role != _ROUTE:
             kind = _look_up(untagged, untagged_kinds, first)
             return kind if kind >= 0 else np.int64(_UNKNOWN)
@@ -455,7 +753,8 @@ def _kind(buf, p, end, wire):
 def scan(buf, p, end, meta, ticks, lots, wire):
     """Parse the book message in buf[p:end] into scratch and the line's slots of meta: 0, BAD or FINER.
 
-    Fields are found by name wherever they stand. Missing ids are -1, a missing event time 0.
+    Fields are found by name wherever they stand. Missing ids are -1, of a venue without ids 0; a missing event time
+    is 0.
     """
     names, roles = _table(wire, 0)
     meta[EVENT_MS] = 0
@@ -465,6 +764,9 @@ def scan(buf, p, end, meta, ticks, lots, wire):
     meta[BIDS_AT] = meta[BIDS_END] = meta[ASKS_AT] = meta[ASKS_END] = 0
     meta[NEED_PRICE_DECIMALS] = 0
     meta[NEED_SIZE_DECIMALS] = 0
+    meta[WHOLE] = 0
+    meta[CHECKSUM] = -1
+    meta[WROTE_PRICE_DECIMALS] = meta[WROTE_SIZE_DECIMALS] = 0
     n = 0
     sides = 0
     while p < end:
@@ -482,11 +784,22 @@ def scan(buf, p, end, meta, ticks, lots, wire):
             p += 1
         role = _look_up(names, roles, name)
         c = buf[p]
+        if role == _WHOLE:
+            meta[WHOLE] = 1
         if c == _OPEN:
-            if role != _BID_SIDE and role != _ASK_SIDE:
+            if role != _BID_SIDE and role != _ASK_SIDE and role != _BOTH_SIDES:
                 p += 1
                 continue
-            p, after = _pairs(buf, p, end, meta, ticks, lots, n)
+            if role == _BOTH_SIDES:
+                p, after = _sided(buf, p, end, meta, ticks, lots)
+                if after < 0:
+                    return BAD if after == -1 else FINER
+                sides = 3
+                continue
+            if wire[WIRE_SHAPE] == _OBJECTS:
+                p, after = _objects(buf, p, end, meta, ticks, lots, n)
+            else:
+                p, after = _pairs(buf, p, end, meta, ticks, lots, n)
             if after < 0:
                 return BAD if after == -1 else FINER
             if role == _BID_SIDE:
@@ -500,19 +813,35 @@ def scan(buf, p, end, meta, ticks, lots, wire):
             n = after
         elif c == _QUOTE:
             p += 1
+            begin = p
             while p < end and buf[p] != _QUOTE:
                 p += 1
             p += 1
+            if role == _EVENT:
+                meta[EVENT_MS] = stamp_ms(buf, begin, p)
+                if meta[EVENT_MS] < 0:
+                    meta[REASON] = BAD_STAMP
+                    return BAD
+            elif role == _KIND_OF and p - begin == 9 and _name(buf, begin, end)[0] == _IS_SNAPSHOT:
+                meta[WHOLE] = 1
         elif 48 <= c <= 57:
             v, p = _integer(buf, p, end)
             if role == _EVENT:
-                meta[EVENT_MS] = v if v < 100_000_000_000_000 else v // 1000
+                meta[EVENT_MS] = _integer_ms(v)
             elif role == _FIRST:
                 meta[FIRST_ID] = v
-            elif role == _LAST:
+            elif role == _LAST or role == _WHOLE:
                 meta[MESSAGE_ID] = v
             elif role == _PREVIOUS:
                 meta[PREVIOUS_ID] = v
+            elif role == _CHECKSUM:
+                meta[CHECKSUM] = v
+    if meta[RULE] == _BY_CHECKSUM or meta[RULE] == _BY_NOTHING:
+        meta[FIRST_ID] = meta[MESSAGE_ID] = 0
+    elif meta[RULE] == _OVERLAP and meta[FIRST_ID] == meta[MESSAGE_ID]:
+        meta[WHOLE] = 1
+    elif wire[WIRE_ONE_ID] != 0 or meta[WHOLE] == 1:
+        meta[FIRST_ID] = meta[MESSAGE_ID]
     if sides != 3 or meta[MESSAGE_ID] < 0:
         meta[REASON] = BAD_FIELDS
         return BAD
@@ -531,17 +860,20 @@ def _far_slot(far_key, key):
 
 @_compile
 def far_set(far_key, far_lots, meta, tick, side, lots):
-    """Set (or, with 0 lots, remove) a level outside the window. The caller has made room (GROW)."""
+    """Set (or, with 0 lots, remove) a level outside the window; returns by how many the levels rise (-1, 0 or 1).
+
+    The caller has made room (GROW).
+    """
     key = tick * 2 + side
     i = _far_slot(far_key, key)
     if lots != 0:
-        if far_key[i] == FAR_EMPTY:
-            far_key[i] = key
-            meta[FAR_COUNT] += 1
+        rise = np.int64(far_key[i] == FAR_EMPTY)
+        far_key[i] = key
+        meta[FAR_COUNT] += rise
         far_lots[i] = lots
-        return
+        return rise
     if far_key[i] == FAR_EMPTY:
-        return
+        return np.int64(0)
     # Removing moves later entries of the run back, so that no tombstones pile up.
     meta[FAR_COUNT] -= 1
     mask = far_key.shape[0] - 1
@@ -554,13 +886,17 @@ def far_set(far_key, far_lots, meta, tick, side, lots):
         far_key[home] = key
         far_lots[home] = held
         j = (j + 1) & mask
+    return np.int64(-1)
 
 
 @_compile
 def apply(window, far_key, far_lots, meta, ticks, lots):
-    """Set the levels in scratch and follow the best prices; a side that has none in the window gets its border."""
+    """Set the levels in scratch and follow the best prices; a side that has none in the window gets its border.
+
+    A book of limited depth forgets its worst levels.
+    """
     base, width = meta[BASE], meta[WIDTH]
-    best = meta[BEST_BID]
+    best, worst, held = meta[BEST_BID], meta[WORST_BID], meta[N_BIDS]
     bids = window[:width]
     beyond = best >= base + width
     best = min(best, base + width - 1)
@@ -568,18 +904,22 @@ def apply(window, far_key, far_lots, meta, ticks, lots):
         tick, size = ticks[i], lots[i]
         x = tick - base
         if 0 <= x < width:
+            held += np.int64(size > 0) - np.int64(bids[x] > 0)
             bids[x] = size
+            worst = min(worst, tick)
             if tick > best and size > 0:
                 best = tick
         else:
-            far_set(far_key, far_lots, meta, tick, 0, size)
+            held += far_set(far_key, far_lots, meta, tick, 0, size)
             beyond |= x >= width and size > 0
     while best >= base and bids[best - base] == 0:
         best -= 1
     # A bid above the window is the best one, whatever the window holds: `order_book.recentre` looks for it.
     meta[BEST_BID] = base - 1 if beyond else best
+    meta[WORST_BID] = worst
+    meta[N_BIDS] = held
 
-    best = meta[BEST_ASK]
+    best, worst, held = meta[BEST_ASK], meta[WORST_ASK], meta[N_ASKS]
     asks = window[width:]
     top = base + width
     beyond = best < base
@@ -588,16 +928,171 @@ def apply(window, far_key, far_lots, meta, ticks, lots):
         tick, size = ticks[i], lots[i]
         x = tick - base
         if 0 <= x < width:
+            held += np.int64(size > 0) - np.int64(asks[x] > 0)
             asks[x] = size
+            worst = max(worst, tick)
             if tick < best and size > 0:
                 best = tick
         else:
-            far_set(far_key, far_lots, meta, tick, 1, size)
+            held += far_set(far_key, far_lots, meta, tick, 1, size)
             beyond |= x < 0 and size > 0
     while best < top and asks[best - base] == 0:
         best += 1
     meta[BEST_ASK] = top if beyond else best
-    meta[N_LEVELS] += meta[BIDS_END] - meta[BIDS_AT] + meta[ASKS_END] - meta[ASKS_AT]
+    meta[WORST_ASK] = worst
+    meta[N_ASKS] = held
+    if meta[DEPTH] > 0:
+        _truncate(window, far_key, far_lots, meta)
+
+
+@_compile
+def _truncate(window, far_key, far_lots, meta):
+    """Drop the levels of a side that are worse than its best DEPTH."""
+    base, width = meta[BASE], meta[WIDTH]
+    for side in range(2):
+        while meta[N_BIDS + side] > meta[DEPTH]:
+            tick = worst(window, far_key, meta, side)
+            x = tick - base
+            if 0 <= x < width:
+                window[side * width + x] = 0
+                meta[WORST_BID + side] = tick
+            else:
+                far_set(far_key, far_lots, meta, tick, side, np.int64(0))
+            meta[N_BIDS + side] -= 1
+
+
+@_compile
+def worst(window, far_key, meta, side):
+    """The tick of a side's level that is farthest from the other side; it must have a level."""
+    base, width = meta[BASE], meta[WIDTH]
+    far = np.int64(NO_ASK) if side == 0 else np.int64(-1)
+    if meta[FAR_COUNT] > 0:
+        for key in far_key:
+            if key != FAR_EMPTY and key & 1 == side:
+                far = min(far, key >> 1) if side == 0 else max(far, key >> 1)
+    if side == 0:
+        x = max(meta[WORST_BID] - base, 0)
+        while x < width and window[x] == 0:
+            x += 1
+        return min(base + x, far) if x < width else far
+    x = min(meta[WORST_ASK] - base, width - 1)
+    while x >= 0 and window[width + x] == 0:
+        x -= 1
+    return max(base + x, far) if x >= 0 else far
+
+
+@_inline
+def _next_far(far_key, meta, side, bound):
+    """The best of a side's levels outside the window that is worse than the tick `bound`; -1 if there is none."""
+    found = np.int64(-1)
+    if meta[FAR_COUNT] > 0:
+        for key in far_key:
+            tick = key >> 1
+            if key == FAR_EMPTY or key & 1 != side:
+                continue
+            if side == 0 and found < tick < bound:
+                found = tick
+            elif side == 1 and tick > bound and (found < 0 or tick < found):
+                found = tick
+    return found
+
+
+@_inline
+def _crc_digits(crc, value, digits):
+    """CRC-32 gone on over the value's decimal text, with zeros before it up to so many digits (at most 8)."""
+    word = np.uint64(0)
+    n = 0
+    v = np.uint64(value)
+    while v > np.uint64(0) or n < digits:
+        rest = v // np.uint64(10)
+        word = (word << np.uint64(8)) | (v - rest * np.uint64(10) + np.uint64(48))
+        v = rest
+        n += 1
+    for _ in range(n):
+        crc = _CRC[(np.uint64(crc) ^ word) & np.uint64(0xFF)] ^ (crc >> np.uint32(8))
+        word >>= np.uint64(8)
+    return crc
+
+
+@_compile
+def _crc_number(crc, value):
+    """CRC-32 gone on over the value's decimal text."""
+    high = value // 100_000_000
+    if high == 0:
+        return _crc_digits(crc, value, 0)
+    top = high // 100_000_000
+    if top > 0:
+        crc = _crc_digits(crc, top, 0)
+        crc = _crc_digits(crc, high % 100_000_000, 8)
+    else:
+        crc = _crc_digits(crc, high, 0)
+    return _crc_digits(crc, value % 100_000_000, 8)
+
+
+@_inline
+def _written(value, decimals, wire_decimals):
+    """The number that the wire's digits without their dot make."""
+    if wire_decimals >= decimals:
+        return value * _POW10[wire_decimals - decimals]
+    return value // _POW10[decimals - wire_decimals]
+
+
+@_compile
+def _crc_side(crc, window, far_key, far_lots, meta, side):
+    """CRC-32 gone on over the digits of a side's ten best levels, best first."""
+    base, width = meta[BASE], meta[WIDTH]
+    best = meta[BEST_BID + side]
+    in_window = base <= best < base + width
+    step = 1 if side == 1 else -1
+    x = best - base if in_window else (0 if side == 1 else width - 1)
+    far = _next_far(far_key, meta, side, np.int64(-1) if side == 1 else np.int64(NO_ASK))
+    for _ in range(min(meta[N_BIDS + side], _TOP)):
+        while 0 <= x < width and window[side * width + x] == 0:
+            x += step
+        tick = base + x
+        if not 0 <= x < width or (far >= 0 and (far - tick) * step < 0):
+            if far < 0:
+                break
+            tick = far
+            size = far_lots[_far_slot(far_key, tick * 2 + side)]
+            far = _next_far(far_key, meta, side, tick)
+        else:
+            size = window[side * width + x]
+            x += step
+        crc = _crc_number(crc, _written(tick, meta[PRICE_DECIMALS], meta[WIRE_PRICE_DECIMALS]))
+        crc = _crc_number(crc, _written(size, meta[SIZE_DECIMALS], meta[WIRE_SIZE_DECIMALS]))
+    return crc
+
+
+@_compile
+def checksum(window, far_key, far_lots, meta):
+    """CRC-32 of the ten best asks and the ten best bids as the venue writes them, without dots and leading zeros.
+
+    docs.kraken.com, "Book checksum (v2)", 2026
+    """
+    crc = np.uint32(0xFFFFFFFF)
+    for side in (1, 0):
+        crc = _crc_side(crc, window, far_key, far_lots, meta, side)
+    return np.int64(crc ^ np.uint32(0xFFFFFFFF))
+
+
+@_compile
+def agrees(window, far_key, far_lots, meta):
+    """Whether the book is the one that the checksum of the message at hand, if it bears one, is of."""
+    # A venue that writes a pair with more decimals than before means all levels by them.
+    meta[WIRE_PRICE_DECIMALS] = max(meta[WIRE_PRICE_DECIMALS], meta[WROTE_PRICE_DECIMALS])
+    meta[WIRE_SIZE_DECIMALS] = max(meta[WIRE_SIZE_DECIMALS], meta[WROTE_SIZE_DECIMALS])
+    return meta[CHECKSUM] < 0 or meta[CHECKSUM] == checksum(window, far_key, far_lots, meta)
+
+
+@_compile
+def reach(window, far_key, meta, covered):
+    """Write into `covered` the prices up to which a book of limited depth is known whole.
+
+    A side that holds all the levels the venue tells of is known as far as they go, one with fewer is there in full.
+    """
+    covered[0] = worst(window, far_key, meta, 0) if meta[N_BIDS] >= meta[DEPTH] else 0
+    covered[1] = worst(window, far_key, meta, 1) if meta[N_ASKS] >= meta[DEPTH] else NO_ASK
 
 
 @_inline
@@ -629,15 +1124,21 @@ def _order_flow(bid, bid_lots, ask, ask_lots, new_bid, new_bid_lots, new_ask, ne
 
 @_inline
 def _update(window, far_key, far_lots, meta, ticks, lots):
-    """Apply the parsed message, which is known to follow: book, ids, order flow. END, RECENTRE or CROSSED."""
+    """Apply the parsed message, which is known to follow: book, ids, order flow.
+
+    END, RECENTRE, CROSSED or MISMATCH; after the last it is not counted, and the book is void.
+    """
     was_inside = inside(meta)
     bid, ask = meta[BEST_BID], meta[BEST_ASK]
     bid_lots, ask_lots = np.int64(0), np.int64(0)
     if was_inside:
         bid_lots, ask_lots = _best_lots(window, meta)
     apply(window, far_key, far_lots, meta, ticks, lots)
+    if meta[RULE] == _BY_CHECKSUM and not agrees(window, far_key, far_lots, meta):
+        return MISMATCH
     meta[LAST_ID] = meta[MESSAGE_ID]
     meta[SEEDED] = 0
+    meta[N_LEVELS] += meta[BIDS_END] - meta[BIDS_AT] + meta[ASKS_END] - meta[ASKS_AT]
     meta[N_APPLIED] += 1
     meta[UPDATES] += 1
     meta[RECEIVED] = meta[RECV]
@@ -711,6 +1212,40 @@ def _header(buf, p, end):
     return origin, payload, line_end
 
 
+@_inline
+def _frame(buf, payload, end):
+    """Where the object begins that tells of what kind the message is, the first of an array; -1: it is neither."""
+    if payload < end and buf[payload] == _BRACE and buf[end - 1] == _END_BRACE:
+        return payload
+    if payload + 4 <= end and buf[payload] == _OPEN and buf[payload + 1] == _BRACE and buf[end - 1] == _CLOSE:
+        return payload + 1
+    return np.int64(-1)
+
+
+@_compile
+def next_for_tape(buf, pos, wire):
+    """The next line from pos on that a tape reads: (code, start, position after).
+
+    TRADES (an array of messages may hold some among others), CONTROL, UNKNOWN, TORN or, if there is none, END.
+    """
+    end = buf.shape[0]
+    while pos < end:
+        start = pos
+        origin, payload, line_end = _header(buf, start, end)
+        if line_end < 0:
+            return TORN, start, end
+        pos = line_end + 1
+        if buf[origin] == _BANG:
+            return CONTROL, start, pos
+        frame = _frame(buf, payload, line_end)
+        kind = _kind(buf, frame, line_end, wire) if frame >= 0 else np.int64(_UNKNOWN)
+        if kind == _TRADE or frame > payload:
+            return TRADES, start, pos
+        if kind == _UNKNOWN:
+            return UNKNOWN, start, pos
+    return END, pos, pos
+
+
 @_compile
 def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
     """Go over the lines of buf from pos on.
@@ -730,20 +1265,24 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if buf[origin] == _BANG:
             meta[RECV] = _integer(buf, start, end)[0]
             return CONTROL, start, pos
-        if payload == line_end or buf[payload] != _BRACE or buf[line_end - 1] != _END_BRACE:
+        frame = _frame(buf, payload, line_end)
+        if frame < 0:
             meta[REASON] = BAD_FRAME
             return BAD, start, pos
-        kind = _kind(buf, payload, line_end, wire)
-        if kind != _DEPTH:
+        kind = _kind(buf, frame, line_end, wire)
+        if kind != _DEPTH or frame != payload:
             if kind == _TRADE:
                 meta[N_TRADES] += 1
-            elif kind == _SNAPSHOT:
+            elif kind == _OTHER:
+                meta[N_OTHER] += 1
+            elif kind == _SNAPSHOT and frame == payload:
                 meta[RECV] = _integer(buf, start, end)[0]
                 return SNAPSHOT, start, pos
-            elif kind == _UNKNOWN:
-                return UNKNOWN, start, pos
-            else:
+            elif kind == _SUBSCRIPTION:
                 meta[N_OTHER] += 1
+                return SUBSCRIPTION, start, pos
+            else:
+                return UNKNOWN, start, pos
             continue
         code = scan(buf, payload, line_end, meta, ticks, lots, wire)
         if code != 0:
@@ -753,8 +1292,12 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             return BAD, start, pos
         recv = _integer(buf, start, end)[0]
         meta[RECV] = recv
+        whole = meta[WHOLE] == 1
         if meta[EVENT_MS] == 0:
-            meta[EVENT_MS] = clock[0] if clock[0] > 0 else recv // 1_000_000
+            if wire[WIRE_TIMED] == 0 or (clock[0] == 0 and not whole):
+                meta[EVENT_MS] = recv // 1_000_000
+            else:
+                meta[EVENT_MS] = clock[0]
         event_ms = meta[EVENT_MS]
         if event_ms > recv // 1_000_000 + FUTURE_MS_MAX:
             meta[REASON] = BAD_TIME
@@ -763,9 +1306,12 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             clock[0] = event_ms
             clock[1] = recv
         second = event_ms // 1000
-        if meta[SECOND] < 0:
+        if meta[SECOND] < 0 and not whole:
             meta[SECOND] = meta[HEARD] = second
-        if meta[LIVE] == 1:
+        if whole:
+            if meta[LIVE] == 1 and _restarted(meta[RULE], meta[MESSAGE_ID]):
+                return RESTARTED, start, pos
+        elif meta[LIVE] == 1:
             # Continuity is judged before time moves on: what a gap hides may lie in the open second already.
             answer = _verdict(
                 meta[RULE],
@@ -782,8 +1328,11 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             if answer != _NEXT:
                 meta[N_DEPTH] += 1
                 return GAP, start, pos
-        if second > meta[SECOND]:
+        if second > meta[SECOND] >= 0:
             return CLOSE, start, pos
+        if whole:
+            meta[N_DEPTH] += 1
+            return WHOLE_BOOK, start, pos
         if meta[LIVE] == 0:
             meta[N_DEPTH] += 1
             return WAIT, start, pos

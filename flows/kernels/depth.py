@@ -49,19 +49,21 @@ Sizes are exact integers until the one division that makes them a float, so that
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from connectors import instruments, record
+from connectors.book_sync import Rule
 from connectors.record import Line, Record
-from connectors.venue import Instrument, Market, ParseError
+from connectors.venue import BookWire, Instrument, Market, ParseError, Role, Shape
 from flows.kernels import book as b
 from flows.kernels.block import Block
 from flows.kernels.order_book import TICK_MAX, OrderBook, OverflowedError
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
-from flows.kernels.snapshot import Int64s, Levels, covered
+from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, Int64s, Levels, covered, limits
 
 GRACE_MS = 250
 ROWS_WAIT_MS = 500  # rows wait so long for those of silent books: the `!clock` line is on its way, or stalls
@@ -84,6 +86,7 @@ _BAD_REASONS = {
     b.BAD_FIELDS: "missing ids or side",
     b.BAD_TIME: "event time ahead of receipt",
     b.BAD_SIZE: "number or level count too large",
+    b.BAD_STAMP: "malformed event time",
 }
 _PERHAPS_SPACED = (b.BAD_FRAME, b.BAD_LEVELS, b.BAD_FIELDS)
 # RecursionError: arrays nested thousands deep.
@@ -93,6 +96,16 @@ _LINE_COUNTS = {
     "trades": b.N_TRADES, "other": b.N_OTHER, "levels": b.N_LEVELS,
 }  # fmt: skip
 _EVENT_COUNTS = ("gaps", "crossed", "resets", "stale_snapshots", "unused_snapshots", "dead_letters")
+
+
+# How a connector writes a `!book` line, whatever the venue.
+_BOOK_LINE = BookWire(
+    shape=Shape.PAIRS,
+    rule=Rule.NEXT_ID,
+    roles={"lastUpdateId": Role.LAST_ID, "bids": Role.BIDS, "asks": Role.ASKS},
+    routes={},
+    untagged={},
+)
 
 
 class _Reset(msgspec.Struct):
@@ -114,6 +127,9 @@ class DepthKernel:
         self._market = market
         self._partition = partition
         self._wire = wire_array(market)
+        self._book_wire = wire_array(replace(market, wire=_BOOK_LINE))
+        # Without ids nothing tells which messages a snapshot has already; it comes in their stream, behind them.
+        self._waits = market.wire.rule not in (Rule.CHECKSUM, Rule.NONE)
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
@@ -187,15 +203,29 @@ class DepthKernel:
         """Do what `book.run` stopped for; returns where it goes on."""
         m = book.meta
         if code == b.CLOSE:
+            if not book.would_agree(self._ticks, self._lots):
+                m[b.N_DEPTH] += 1
+                self._mismatch(book)
+                return end
             self._close(book, int(m[b.EVENT_MS]) // 1000, int(m[b.RECV]))
             return start
         if code == b.GROW:
-            book.grow_far(int(m[b.BIDS_END] - m[b.BIDS_AT] + m[b.ASKS_END] - m[b.ASKS_AT]))
+            book.make_room()
+            return start
+        if code == b.RESTARTED:
+            self._reset(book, int(m[b.EVENT_MS]) * 1_000_000, "the venue began anew", int(m[b.RECV]))
             return start
         if code == b.FINER:
             return start if self._finer(book, body, start, end) else end
         if code == b.WAIT:
-            book.wait(body[start:end])
+            if self._waits:
+                book.wait(body[start:end])
+        elif code == b.MISMATCH:
+            self._mismatch(book)
+        elif code == b.WHOLE_BOOK:
+            self._on_whole_book(book, body, start, end)
+        elif code == b.SUBSCRIPTION:
+            self._on_subscription(book, body, start, end)
         elif code == b.RECENTRE:
             book.recentre()
             b.count_jump(book.window, m)
@@ -256,42 +286,83 @@ class DepthKernel:
 
     def _on_snapshot(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         line = _line(body, start)
+        wire = self._book_wire if line.origin == record.BOOK else self._wire
         if not book.live:
             book.unsettle()
-        if not self._scan(book, line.payload) and not self._scan(book, _compact(line.payload)):
+        if not self._scan(book, line.payload, wire) and not self._scan(book, compact(line.payload), wire):
             self._dead_letter(body, start, end, "malformed snapshot")
             return
         levels, m = self._scratch(book), book.meta
         update_id, event_ms = int(m[b.MESSAGE_ID]), int(m[b.EVENT_MS])
         low, high = covered(levels, line, int(m[b.PRICE_DECIMALS]))
-        if levels.is_crossed():
-            self._dead_letter(body, start, end, "crossed snapshot")
-        elif len(levels.ticks) and int(levels.ticks.max()) > TICK_MAX:
-            self._dead_letter(body, start, end, "price too large")
+        if reason := _unusable(levels):
+            self._dead_letter(body, start, end, reason)
         elif not book.live:
+            if line.origin == record.BOOK:
+                depth, *wrote = limits(line.payload)
+                m[[b.WROTE_PRICE_DECIMALS, b.WROTE_SIZE_DECIMALS]] = wrote
+                book.limit(depth)
             self._seed(book, levels, (low, high), start, line.recv_ns)
-            if book.live:
-                time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
-                self._event(
-                    book,
-                    time_ns,
-                    "seeded",
-                    f"at update {update_id}, {len(levels.ticks)} levels",
-                    line.recv_ns,
-                )
-        elif update_id == m[b.LAST_ID]:
+            time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
+            self._seeded(book, time_ns, update_id, len(levels.ticks), line.recv_ns)
+        elif update_id == m[b.LAST_ID] and self._waits:
             # Only a snapshot at the very id of a live book can add to it: what lies beyond the first one's reach.
             book.add(levels)
             book.covered[:] = min(book.covered[0], low), max(book.covered[1], high)
         else:
             self.counts["unused_snapshots"] += 1
 
-    def _scan(self, book: OrderBook, payload: bytes) -> bool:
+    def _on_whole_book(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        """A snapshot in the stream: a book that waits for one begins with it, a live one goes on from it."""
+        m, line = book.meta, _line(body, start)
+        event_ms, recv_ns = int(m[b.EVENT_MS]), line.recv_ns
+        if not book.live:
+            book.unsettle()
+            self._scan(book, line.payload, self._wire)
+            m[b.EVENT_MS], m[b.RECV] = event_ms, recv_ns
+        levels, update_id = self._scratch(book), int(m[b.MESSAGE_ID])
+        time_ns = event_ms * 1_000_000 or recv_ns
+        if reason := _unusable(levels):
+            self._dead_letter(body, start, end, reason)
+            self._reset(book, time_ns, reason, recv_ns)
+            return
+        book.limit(self._depth(book, line.payload, levels))
+        if not book.would_agree_as(levels):
+            self._mismatch(book)
+        elif book.live:
+            book.replace(levels, update_id)
+            book.covered[:] = ALL_BIDS, ALL_ASKS
+        else:
+            self._seed(book, levels, (ALL_BIDS, ALL_ASKS), start, recv_ns)
+            self._seeded(book, time_ns, update_id, len(levels.ticks), recv_ns)
+
+    def _depth(self, book: OrderBook, payload: bytes, levels: Levels) -> int:
+        """How many levels a side the venue tells of from this snapshot on; 0: of all."""
+        if self._market.wire.depth is None:
+            return 0
+        told = int(book.meta[b.TOLD_DEPTH])
+        most = max(len(levels.bids), len(levels.asks))
+        return told if told and told >= most else self._market.wire.depth(payload) or 0
+
+    def _on_subscription(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        """The venue says how many levels it will tell of, or (0) that it tells no more; None: neither."""
+        line = _line(body, start)
+        try:
+            depth = None if self._market.wire.depth is None else self._market.wire.depth(line.payload)
+        except ParseError:
+            self._dead_letter(body, start, end, "malformed answer")
+            return
+        if depth is not None:
+            book.meta[b.TOLD_DEPTH] = depth
+        if depth == 0:
+            self._reset(book, int(self._clock[0]) * 1_000_000 or line.recv_ns, "left", line.recv_ns)
+
+    def _scan(self, book: OrderBook, payload: bytes, wire: Int64s) -> bool:
         """Parse a snapshot's payload into scratch, with as many decimals as it needs."""
         buf, m = np.frombuffer(payload, np.uint8), book.meta
         m[b.RECV] = 0
         while True:
-            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, self._wire)
+            code = b.scan(buf, 0, len(buf), m, self._ticks, self._lots, wire)
             if code != b.FINER:
                 return bool(code == 0)
             try:
@@ -317,6 +388,11 @@ class DepthKernel:
         self._on_lines_at(book, book.stop_waiting(), start)
         m[[b.N_DEPTH, b.N_LATE]] = counted
         m[[b.OFI, b.UPDATES]] = 0
+
+    def _seeded(self, book: OrderBook, time_ns: int, update_id: int, count: int, recv_ns: int) -> None:
+        """The book has begun, unless a message that waited did not follow."""
+        if book.live:
+            self._event(book, time_ns, "seeded", f"at update {update_id}, {count} levels", recv_ns)
 
     def _on_control(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         line = _line(body, start)
@@ -351,7 +427,7 @@ class DepthKernel:
         """The message does not follow. What was held is void; the message waits for the next snapshot."""
         m = book.meta
         event_ms, recv_ns = int(m[b.EVENT_MS]), int(m[b.RECV])
-        if m[b.SEEDED]:
+        if m[b.SEEDED] and not self._market.wire.in_stream:
             # Not a break in the stream: the snapshot is older than the first message after it.
             self.counts["stale_snapshots"] += 1
             kind, detail = (
@@ -366,6 +442,17 @@ class DepthKernel:
         book.clear()
         self._close(book, event_ms // 1000, recv_ns)
         book.wait(line)
+
+    def _mismatch(self, book: OrderBook) -> None:
+        """The book is not the one that the checksum of the message at hand is of: messages are missing."""
+        m = book.meta
+        event_ms, recv_ns = int(m[b.EVENT_MS]), int(m[b.RECV])
+        self.counts["gaps"] += 1
+        detail = f"the book after the message is not the one that checksum {m[b.CHECKSUM]} is of"
+        self._event(book, event_ms * 1_000_000 or recv_ns, "checksum", detail, recv_ns)
+        book.clear()
+        if event_ms:
+            self._close(book, event_ms // 1000, recv_ns)
 
     def _reset(self, book: OrderBook, time_ns: int, reason: str, recv_ns: int) -> None:
         if book.live:  # else nothing is lost by it
@@ -566,7 +653,14 @@ def _line(body: bytes, start: int) -> Line:
     return line
 
 
-def _compact(payload: bytes) -> bytes:
+def _unusable(levels: Levels) -> str:
+    """Why no book can be of a snapshot's levels; "": one can."""
+    if levels.is_crossed():
+        return "crossed snapshot"
+    return "price too large" if len(levels.ticks) and int(levels.ticks.max()) > TICK_MAX else ""
+
+
+def compact(payload: bytes) -> bytes:
     """The payload without white space; as it is if it is not JSON."""
     try:
         return msgspec.json.format(payload, indent=-1)
@@ -586,9 +680,14 @@ def _standing(book: OrderBook) -> dict[str, Any]:
 
 
 def wire_array(market: Market) -> Int64s:
-    """A market's wire as `book.run` reads it: three lengths, then names by their first 8 bytes and what they mean."""
-    tables: tuple[Mapping[str, int], ...] = (market.wire.roles, market.wire.routes, market.wire.untagged)
+    """A market's wire as `book.run` reads it: the lengths of its three tables, its shape, whether its messages have
+    one id and a time, then the tables: names by their first 8 bytes and what they mean."""
+    wire = market.wire
+    if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
+        raise ValueError(f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}")
+    tables: tuple[Mapping[str, int], ...] = (wire.roles, wire.routes, wire.untagged)
     packed = [len(table) for table in tables]
+    packed += [int(wire.shape), Role.FIRST_ID not in wire.roles.values(), wire.timed]
     for table in tables:
         packed += [int.from_bytes(name.encode()[:8], "little") for name in table]
         packed += [int(meaning) for meaning in table.values()]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from connectors.book_sync import Rule
 from flows.kernels import book as b
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, NO_BIDS, Int64s, Levels
 
@@ -101,6 +102,59 @@ class OrderBook:
         m[[b.LIVE, b.SEEDED, b.CROSSED_NOW, b.OFI, b.UPDATES]] = 0
         self._allocate(0, 0, FAR_MIN)
         m[b.BEST_BID], m[b.BEST_ASK] = -1, b.NO_ASK
+        m[[b.N_BIDS, b.N_ASKS]] = 0
+
+    def replace(self, levels: Levels, update_id: int) -> None:
+        """Become the book of these levels, live as before: by the message at hand, which counts as any other."""
+        m = self.meta
+        m[b.WAS_BID] = -1
+        if b.inside(m):
+            bid, ask = int(m[b.BEST_BID]), int(m[b.BEST_ASK])
+            bid_lots = self.window[bid - m[b.BASE]]
+            ask_lots = self.window[ask - m[b.BASE] + m[b.WIDTH]]
+            m[[b.WAS_BID, b.WAS_BID_LOTS, b.WAS_ASK, b.WAS_ASK_LOTS]] = bid, bid_lots, ask, ask_lots
+        self._rebuild(levels)
+        b.count_jump(self.window, m)
+        m[b.CROSSED_NOW] = 0
+        m[b.LAST_ID] = update_id
+        m[b.N_LEVELS] += len(levels.ticks)
+        m[[b.N_APPLIED, b.UPDATES]] += 1
+        m[b.RECEIVED], m[b.HEARD] = m[b.RECV], m[b.SECOND]
+
+    def limit(self, depth: int) -> None:
+        """From the message at hand on, a snapshot, the venue tells of so many levels a side; 0: of all."""
+        m = self.meta
+        m[b.DEPTH] = depth
+        m[[b.WIRE_PRICE_DECIMALS, b.WIRE_SIZE_DECIMALS]] = m[[b.WROTE_PRICE_DECIMALS, b.WROTE_SIZE_DECIMALS]]
+
+    def agrees(self) -> bool:
+        """Whether the book is the one that the checksum of the message at hand is of; true where it has none."""
+        return bool(b.agrees(self.window, self.far_key, self.far_lots, self.meta))
+
+    def would_agree(self, ticks: Int64s, lots: Int64s) -> bool:
+        """The same of the book as the parsed message, in scratch `ticks` and `lots`, would leave it."""
+        m = self.meta
+        if m[b.RULE] != Rule.CHECKSUM or not self.live or m[b.WHOLE]:
+            return True
+        self.make_room()
+        window, far_key, far_lots, meta = (
+            x.copy() for x in (self.window, self.far_key, self.far_lots, self.meta)
+        )
+        b.apply(window, far_key, far_lots, meta, ticks, lots)
+        return bool(b.agrees(window, far_key, far_lots, meta))
+
+    def would_agree_as(self, levels: Levels) -> bool:
+        """The same of a book of these levels, those of the message at hand."""
+        other = OrderBook(self.key, 0)
+        other.meta = self.meta.copy()
+        other._rebuild(levels)
+        return other.agrees()
+
+    def reach(self) -> Int64s:
+        """int64[2]: lowest bid and highest ask tick up to which the book is known whole."""
+        if self.meta[b.DEPTH]:
+            b.reach(self.window, self.far_key, self.meta, self.covered)
+        return self.covered
 
     def seed(self, levels: Levels, update_id: int) -> None:
         """Become the book of these levels (sides: 0 bid, 1 ask) at `update_id`, live."""
@@ -141,6 +195,13 @@ class OrderBook:
         """Move the window to where the best prices are."""
         self._rebuild(self.levels())
 
+    def make_room(self) -> None:
+        """See that all levels of the message at hand could lie outside the window."""
+        m = self.meta
+        room = int(m[b.BIDS_END] - m[b.BIDS_AT] + m[b.ASKS_END] - m[b.ASKS_AT])
+        if (m[b.FAR_COUNT] + room) * 2 > len(self.far_key):
+            self.grow_far(room)
+
     def grow_far(self, room: int) -> None:
         """Make room for `room` more levels outside the window."""
         m, levels = self.meta, self.levels()
@@ -178,6 +239,9 @@ class OrderBook:
         far = int(np.count_nonzero((ticks < base) | (ticks >= base + width)))
         self._fill(base, width, far, levels)
         m[b.BEST_BID], m[b.BEST_ASK] = best_bid, best_ask
+        m[b.N_BIDS], m[b.N_ASKS] = len(bids), len(asks)
+        m[b.WORST_BID] = int(bids.min()) if len(bids) else b.NO_ASK
+        m[b.WORST_ASK] = int(asks.max()) if len(asks) else -1
 
     def _fill(self, base: int, width: int, far: int, levels: Levels) -> None:
         """Lay the levels out anew, with room for at least `far` of them outside the window."""

@@ -56,7 +56,7 @@ class Column:
     )
 
     def __init__(self, book: OrderBook) -> None:
-        m = book.meta
+        m, covered = book.meta, book.reach()
         self.bins = np.empty((2, COLUMN_BINS), np.int64)
         self.bands = np.empty((2, len(BANDS)), np.int64)
         self.first = int(
@@ -66,7 +66,7 @@ class Column:
                 book.far_lots,
                 m,
                 book.bin_ticks(),
-                book.covered,
+                covered,
                 self.bins,
                 self.bands,
                 BAND_BPS,
@@ -78,7 +78,7 @@ class Column:
         self.ask_lots = int(book.window[width + self.ask - base])
         self.price_decimals, self.size_decimals = int(m[b.PRICE_DECIMALS]), int(m[b.SIZE_DECIMALS])
         self.received_ns = int(m[b.RECEIVED])
-        low, high = (int(tick) for tick in book.covered)
+        low, high = (int(tick) for tick in covered)
         self.covered = (
             math.inf if low == NO_BIDS else low / 10**self.price_decimals,
             math.inf if high == ALL_ASKS else high / 10**self.price_decimals,

@@ -1,8 +1,9 @@
 """What a snapshot tells: levels, and the prices up to which a book made from them is known whole."""
 
 import re
+from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -52,10 +53,13 @@ class Levels(NamedTuple):
         return sum(best) // len(best)
 
 
-class _Covered(msgspec.Struct):
+class _Book(msgspec.Struct):
     """Of a `!book` line: the prices its bids and asks reach to; None: every one is there."""
 
     covered: tuple[Decimal | None, Decimal | None]
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    depth: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def covered(levels: Levels, line: Line, price_decimals: int) -> tuple[int, int]:
@@ -65,7 +69,7 @@ def covered(levels: Levels, line: Line, price_decimals: int) -> tuple[int, int]:
     fewer of them than the request's `limit`. Raises msgspec.DecodeError.
     """
     if line.origin == record.BOOK:
-        lowest, highest = msgspec.json.decode(line.payload, type=_Covered).covered
+        lowest, highest = msgspec.json.decode(line.payload, type=_Book).covered
         return (
             ALL_BIDS
             if lowest is None
@@ -81,3 +85,22 @@ def covered(levels: Levels, line: Line, price_decimals: int) -> tuple[int, int]:
     lowest_bid = ALL_BIDS if len(bids) < most else int(bids.min()) if len(bids) else NO_BIDS
     highest_ask = ALL_ASKS if len(asks) < most else int(asks.max()) if len(asks) else NO_ASKS
     return lowest_bid, highest_ask
+
+
+class Limits(NamedTuple):
+    """What a `!book` line tells of a book of which the venue tells the best levels only."""
+
+    depth: int  # levels a side; 0: all
+    price_decimals: int  # the most that the venue has written, trailing zeros too
+    size_decimals: int
+
+
+def limits(payload: bytes) -> Limits:
+    """The limits in a `!book` line. Raises msgspec.DecodeError."""
+    told = msgspec.json.decode(payload, type=_Book)
+    levels = told.bids + told.asks
+    return Limits(told.depth, _decimals(price for price, _ in levels), _decimals(size for _, size in levels))
+
+
+def _decimals(texts: Iterable[str]) -> int:
+    return max((len(text.partition(".")[2]) for text in texts), default=0)

@@ -137,6 +137,26 @@ SENT = b'wss://api/ <- 1618677942.462008: {"type":"subscribe"}\n'
 CONNECTED = b"wss://api/ <-> 1618677942.3390841\n"
 
 
+def test_times_since_boot_follow_the_first_venue_time(tmp_path: Path) -> None:
+    """DEPTH bears 1795000000200 ms; its line came 5 ns after the first one."""
+    content = b'123456789 {"result":null}\n123456794 %s\nbad\n999999999999999 %s\n' % (FRAME, FRAME)
+    lines, faults = split(read(file(tmp_path, content), SPOT))
+    at_ns = 1_795_000_000_200_000_000
+    assert [line.recv_ns for _, line in lines] == [
+        at_ns - 5,
+        at_ns,
+        at_ns + 999_999_999_999_999 - 123_456_794,
+    ]
+    assert [(fault.position, fault.reason) for fault in faults] == [
+        (3, "expected a receive time, a blank and a message")
+    ]
+
+
+def test_times_since_boot_without_any_venue_time(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="tells no date"):
+        read(file(tmp_path, b'123456789 {"result":null}\n'), SPOT)
+
+
 def test_cryptofeed_text(tmp_path: Path) -> None:
     content = CONNECTED + SENT + b'1618677942.6065001: %s\n1618677942.5: {"a":1}\n\n\n' % FRAME
     lines, faults = split(read(file(tmp_path, content), SPOT))
@@ -276,6 +296,35 @@ def test_a_request_that_names_no_symbol(tmp_path: Path) -> None:
     assert (key, line.origin) == (b"BTCUSDT", b"GET:/api/v3/depth")
     with pytest.raises(RecordingError, match="--symbol"):
         list(read(path, SPOT))
+
+
+def connected(conn: str, addr: str, t: str = "connect") -> dict[str, object]:
+    return {"t": t, "conn": conn, "ts": 1633998512.0, "addr": addr}
+
+
+def test_sockets_of_the_venues_other_markets_are_left_out(tmp_path: Path) -> None:
+    """Their addresses tell; a name may be used again, and one without an address is taken."""
+    ours, theirs = "wss://stream.bybit.com/v5/public/spot", "wss://stream.bybit.com/v5/public/linear?x=1"
+    payloads = [b'{"topic":"tickers.X","n":%d}' % n for n in range(6)]
+    content = entries(
+        connected("a", ours),
+        {**received(payloads[0]), "conn": "a"},
+        connected("b", theirs, "send"),
+        {**received(payloads[1]), "conn": "b"},
+        {"t": "recv", "conn": "b", "ts": "NaN", "data": "not ours to judge"},
+        connected("b", ours),
+        {**received(payloads[2]), "conn": "b"},
+        connected("a", theirs),
+        {**received(payloads[3]), "conn": "a"},
+        connected("c", "wss://["),
+        {**received(payloads[4]), "conn": "c"},
+        {**received(payloads[5]), "conn": "d"},
+    )
+    lines, faults = split(read(file(tmp_path, content), market("bybit_spot")))
+    assert faults == []
+    assert [line.payload for _, line in lines] == [payloads[n] for n in (0, 2, 4, 5)]
+    lines, _ = split(read(file(tmp_path, content), market("bybit_linear")))
+    assert [line.payload for _, line in lines] == [payloads[n] for n in (1, 3, 4, 5)]
 
 
 @pytest.mark.parametrize("conn", ["", "a b", "!ws", " \n"])

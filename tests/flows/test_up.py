@@ -1,14 +1,26 @@
 """Which processes `isotherm up` and `isotherm demo` start, and what they get to know."""
 
+import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from connectors.endpoint import endpoint
+from connectors.keys import Secret, key
 from connectors.settings import Configuration, Settings, Venue
-from flows.up import SERVERS, parts
+from connectors.simulator.half import DEMO_KEY
+from connectors.venue import market, markets
+from flows.up import SERVERS, parts, simulated_markets
 
 
-def test_without_a_file_it_follows_binance(tmp_path: Path) -> None:
+def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("ISOTHERM_FINNHUB_KEY", raising=False)
+    monkeypatch.setenv("ISOTHERM_TWELVE_DATA_KEY", "given")
     found = {part.name: part for part in parts(tmp_path, None, 5006, simulated=False)}
-    assert found["connector"].arguments[:3] == ("connect", "binance_spot", "binance_futures")
+    followed = found["connector"].arguments
+    followed = followed[1 : followed.index("--data-dir")]
+    assert {"binance_spot", "binance_futures", "twelve_data"} <= set(followed)
+    assert "finnhub" not in followed
+    assert all(market(name).by_default for name in followed)
     assert all(part.environment["ISOTHERM_CONFIG"] == "" for part in found.values())
 
 
@@ -27,8 +39,29 @@ def test_a_simulated_market_is_kept_apart(tmp_path: Path) -> None:
     for part in parts(tmp_path, "btcusdt", 5006, simulated=True, configuration=chosen):
         assert {part.environment[name] for name in ("ISOTHERM_CONFIG", *SERVERS)} == {""}
         if part.name == "connector":
-            assert part.arguments[:3] == ("connect", "binance_spot", "binance_futures")
-            assert part.arguments[-4:] == ("--retry-cap", "5s", "--symbols", "BTCUSDT")
+            followed = part.arguments[1 : part.arguments.index("--data-dir")]
+            assert {"binance_spot", "binance_futures"} <= set(followed) <= set(markets())
+            assert part.arguments[-2:] == ("--retry-cap", "5s")
+            assert part.environment["ISOTHERM_BINANCE_SPOT_SYMBOLS"] == "BTCUSDT"
+            assert "btcusdt" not in part.arguments
+
+
+def test_every_market_can_be_simulated() -> None:
+    assert set(simulated_markets(())) == {name for name, found in markets().items() if found.by_default}
+
+
+def test_the_demo_sends_nothing_elsewhere_and_no_real_key(tmp_path: Path, monkeypatch) -> None:
+    for found in markets().values():
+        if found.live.key_env:
+            monkeypatch.setenv(found.live.key_env, "pl4nted")
+            monkeypatch.setenv(f"{found.live.key_env}_FILE", "/pl4nted")
+    (part,) = (x for x in parts(tmp_path, None, 5006, simulated=True) if x.name == "connector")
+    environ = {**os.environ, **part.environment}
+    for name in part.arguments[1 : part.arguments.index("--data-dir")]:
+        reached = endpoint(market(name), environ)
+        assert {urlsplit(url).hostname for url in reached} == {"127.0.0.1"}
+        if env := market(name).live.key_env:
+            assert key(env, environ) == Secret(DEMO_KEY)
 
 
 def test_no_key_stands_in_the_arguments(tmp_path: Path, monkeypatch) -> None:

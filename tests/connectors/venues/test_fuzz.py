@@ -103,7 +103,7 @@ def hear(served: Market, payload: bytes) -> None:
         assert all(found.tick > 0 and found.lot > 0 for found in served.instruments(payload))
     if served.wire.depth is not None:
         depth = served.wire.depth(payload)
-        assert depth is None or depth > 0
+        assert depth is None or depth >= 0
     if served.live.read_snapshot is not None:
         with contextlib.suppress(ParseError):
             served.live.read_snapshot(payload)
