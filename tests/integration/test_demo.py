@@ -92,10 +92,9 @@ def test_an_outage_of_any_venue_is_its_own(tmp_path: Path) -> None:
             until(lambda: all_live(store), 120)
             told = (tmp_path / "logs" / "simulator.log").read_text()
             url = re.findall(r"http://[0-9.:]+", told)[0]
-            # What was received before the last one was live may have been of the past.
             outages = [(name, *outage(url, name, store)) for name in simulated_markets(())]
             newest = outages[-1][2] + BACK_WITHIN_S
-            until(lambda: seconds_of_depth(store, newest) == seconds_of_depth(store, newest - 1), 60)
+            until(lambda: books(store, newest) == all_books(), 60)
             for name, from_s, to_s in outages:
                 check_health(store, name, from_s, to_s)
                 check_depth(store, name, from_s, to_s)
@@ -125,15 +124,19 @@ def all_live(store: Store) -> bool:
     """Whether every feed is, and every book has a column of the last seconds."""
     with contextlib.suppress(StoreError):
         live = store.query("SELECT venue FROM market.venue_health_now WHERE live = feeds")
-        return {name for (name,) in live} == set(simulated_markets(())) and books(
-            store, int(time.time()) - 3
-        ) >= {
-            (name, market(name).canonical(symbol))
-            for name, symbols in simulated_markets(()).items()
-            for symbol in symbols
-            if market(name).has_book
-        }
+        known = {name for (name,) in live} == set(simulated_markets(()))
+        return known and books(store, int(time.time()) - 3) == all_books()
     return False
+
+
+def all_books() -> set[tuple[str, str]]:
+    """Venue and instrument of every book of the demo."""
+    return {
+        (name, market(name).canonical(symbol))
+        for name, symbols in simulated_markets(()).items()
+        for symbol in symbols
+        if market(name).has_book
+    }
 
 
 def books(store: Store, second: int) -> set[tuple[str, str]]:
@@ -142,10 +145,6 @@ def books(store: Store, second: int) -> set[tuple[str, str]]:
         "SELECT DISTINCT venue, instrument FROM market.depth_1s WHERE toUnixTimestamp(time) = {second:UInt32}"
     )
     return {(str(venue), str(instrument)) for venue, instrument in store.query(query, {"second": second})}
-
-
-def seconds_of_depth(store: Store, second: int) -> int:
-    return len(books(store, second))
 
 
 def outage(url: str, name: str, store: Store) -> tuple[int, int]:
@@ -184,7 +183,7 @@ def check_depth(store: Store, name: str, from_s: int, to_s: int) -> None:
     )
     seconds = set(range(from_s, to_s + BACK_WITHIN_S + 1))
     rows = store.query(query, {"low": min(seconds), "high": max(seconds)})
-    assert {(venue, instrument) for venue, instrument, _ in rows} == books(store, from_s - 2)
+    assert {(venue, instrument) for venue, instrument, _ in rows} == all_books()
     for venue, instrument, found in rows:
         missing = seconds - {int(second) for second in found}
         if venue == name:
