@@ -27,7 +27,7 @@ test: setup      ## the tests, in minutes
 test-slow: setup ## those that take minutes
 	$(BIN)/python -m pytest -m "slow and not soak" -n 2
 
-# Seeds of faults over real sockets: what the event loop does between them is not in the seed, so CI leaves them out.
+# Seeds of faults over real sockets: what the event loop does between them is not in the seed, so `make test` and CI run five.
 test-soak: setup ## hundreds of seeds of faults through sockets, log and flow
 	$(BIN)/python -m pytest -m soak -n 2
 

@@ -25,7 +25,7 @@ class Rule(IntEnum):
     NONE = 4
     # Each message begins at the id at which the one before ended: u <= the book's id is stale, U > id means that
     # messages are missing. Its U is below its u; where they are equal it is the whole book.
-    # developer.gemini.com/websocket, AsyncAPI 0.10.7 and "Order book reconstruction", 2026-09
+    # Gemini's AsyncAPI document 0.10.7, 2026-09, at second hand: see connectors.venues.gemini.
     OVERLAP = 5
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import shutil
+import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from connectors.venue import Market
 
 TIMEOUT_S = 10.0
 CLOSE_S = 1.0
+CONNECT_S = 3.0
 BODY_BYTES_MAX = 4096
 SKEW_S_MAX = 1.0
 DISK_BYTES_LOW, DISK_BYTES_MIN = 10 << 30, 1 << 30
@@ -53,6 +55,9 @@ KEY_REQUESTS: Mapping[str, KeyRequest] = {
     "ISOTHERM_MASSIVE_KEY": KeyRequest("/v1/marketstatus/now", "Authorization", "Bearer {}"),
 }
 
+KEYLESS = frozenset({400, 401, 403})  # what a venue answers to a request without its key
+PATHLESS = frozenset({400, 401, 404, 405})  # what a server answers where no path is known to ask for
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -66,16 +71,11 @@ class Answer:
     received_s: float
 
 
-def key_env(market: Market) -> str | None:
-    """The variable that holds the key the market needs; None: it needs none."""
-    return getattr(market.live, "key_env", None)
-
-
 def check_key(
     market: Market, environ: Mapping[str, str], wanted: bool
 ) -> tuple[Secret | None, list[Finding]]:
     """The key of a market, and whether it is there if one is needed; `wanted`: the user has named the market."""
-    name = key_env(market)
+    name = market.live.key_env
     if name is None:
         return None, []
     check = f"{market.name} key"
@@ -93,29 +93,36 @@ async def check_venue(
     market: Market, where: Endpoint, secret: Secret | None, http: aiohttp.ClientSession
 ) -> list[Finding]:
     """Whether REST and WebSocket answer from here, accept the key, and agree with this machine's clock."""
-    rest, socket = await asyncio.gather(
+    rest, ws = await asyncio.gather(
         _check_rest(market, where.rest_url, secret, http), _check_socket(market, where.ws_url, http)
     )
-    return [*rest, socket]
+    return [*rest, ws]
 
 
 async def _check_rest(
     market: Market, url: str, secret: Secret | None, http: aiohttp.ClientSession
 ) -> list[Finding]:
-    check, name = f"{market.name} rest", key_env(market)
-    request = KEY_REQUESTS.get(name or "")
-    path = request.path if request else market.live.instruments(list(market.live.symbols[:1])).path
+    check, name = f"{market.name} rest", market.live.key_env or ""
+    request = KEY_REQUESTS.get(name)
+    asked = [request.path] if request else _instruments_paths(market)
     headers = {request.header: request.value.format(secret.reveal())} if request and secret else {}
     try:
-        answer = await _get(http, url + path, headers)
+        answer = await _get(http, url + (asked or ["/"])[0], headers)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return [unreachable(check, url, error)]
-    findings = [judge_status(check, url, answer.status, f"venues.{market.name}.rest", keyed=name is not None)]
+    expected = KEYLESS if name else frozenset[int]() if asked else PATHLESS
+    findings = [judge_status(check, url, answer.status, f"venues.{market.name}.rest", expected)]
     if request and secret:
-        findings += judge_key(f"{market.name} key", name or "", answer)
+        findings += judge_key(f"{market.name} key", name, answer)
     if answer.date:
         findings += judge_clock(f"{market.name} clock", answer)
     return findings
+
+
+def _instruments_paths(market: Market) -> list[str]:
+    """Of the request that tells an instrument; [] if the venue has none."""
+    live = market.live
+    return [one.path for one in live.instruments(list(live.symbols[:1]))] if live.instruments else []
 
 
 async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> Answer:
@@ -135,23 +142,26 @@ async def _get(http: aiohttp.ClientSession, url: str, headers: Mapping[str, str]
 
 
 async def _check_socket(market: Market, url: str, http: aiohttp.ClientSession) -> Finding:
+    """Without the key: where one connection a key is allowed, another would end that of a running connector."""
     check, live = f"{market.name} ws", market.live
     stream = live.streams(live.symbols[0])[0]
     closing = aiohttp.ClientWSTimeout(ws_close=CLOSE_S)
     try:
-        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name]), timeout=closing):
+        async with http.ws_connect(url + live.socket_url(stream.path, [stream.name], ""), timeout=closing):
             return Finding(check, "ok", f"{_host(url)} opens a WebSocket")
     except aiohttp.WSServerHandshakeError as error:
-        setting = f"venues.{market.name}.ws"
-        return judge_status(check, url, error.status, setting, keyed=key_env(market) is not None)
+        expected = KEYLESS if live.key_env else frozenset[int]()
+        return judge_status(check, url, error.status, f"venues.{market.name}.ws", expected)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return unreachable(check, url, error)
 
 
-def judge_status(check: str, url: str, status: int, setting: str, *, keyed: bool = False) -> Finding:
-    """What an HTTP status says of the way to a venue. A keyed venue may refuse a request without key by 401 or 403."""
+def judge_status(
+    check: str, url: str, status: int, setting: str, expected: Collection[int] = frozenset()
+) -> Finding:
+    """What an HTTP status says of the way to a venue; `expected` are refusals that are none of this network."""
     host = _host(url)
-    if status < 400 or (keyed and status in (401, 403)):
+    if status < 400 or status in expected:
         return Finding(check, "ok", f"{host} answers (HTTP {status})")
     if status in (403, 451):
         return Finding(
@@ -243,6 +253,9 @@ def _host(url: str) -> str:
 
 def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
     """Whether the log opens, what it holds, and for a file log disk and permissions."""
+    advice = "see that --log or log.url is right, that it runs and can be reached"
+    if url.startswith("kafka:") and (found := _refused(url.removeprefix("kafka:").split(","))):
+        return [Finding("log", "problem", found, advice)]
     try:
         log = open_log(url)
         try:
@@ -250,11 +263,7 @@ def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
         finally:
             log.close()
     except (LogError, OSError) as error:
-        return [
-            Finding(
-                "log", "problem", str(error), "see that --log or log.url is right and that it can be reached"
-            )
-        ]
+        return [Finding("log", "problem", str(error), advice)]
     known = ", ".join(f"{name} ({count})" for name, count in topics.items()) or "no topic yet"
     findings = [Finding("log", "ok", f"{url}: topics with partitions: {known}")]
     if missing := [one.topic for one in markets if topics and one.topic not in topics]:
@@ -264,6 +273,19 @@ def check_log(url: str, markets: Sequence[Market]) -> list[Finding]:
     return findings + (
         check_folder("log", Path(url.removeprefix("file:"))) if url.startswith("file:") else []
     )
+
+
+def _refused(servers: Sequence[str]) -> str:
+    """Why no server takes a connection; "" if one does. librdkafka would try on without saying."""
+    reasons = []
+    for server in servers:
+        host, _, port = server.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S):
+                return ""
+        except (OSError, ValueError) as error:
+            reasons.append(f"{server}: {error}")
+    return "; ".join(reasons)
 
 
 def check_folder(name: str, folder: Path) -> list[Finding]:

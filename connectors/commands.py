@@ -15,12 +15,13 @@ from click.core import ParameterSource
 
 from connectors.connect import Connector, Feed, run_until_signalled
 from connectors.endpoint import EndpointError, endpoint
+from connectors.keys import KeyValueError, key
 from connectors.log import LogError, OffsetGoneError, Reader, Retention, open_log
 from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
 from connectors.session import Timing
-from connectors.settings import SPAN, SYMBOL, Configuration
-from connectors.venue import market, markets
+from connectors.settings import SPAN, SYMBOL, Configuration, Venue
+from connectors.venue import DepthError, Market, market, markets
 from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
@@ -128,19 +129,24 @@ def connect(
     """
     url, settings = log_of(log_url, data_dir), configuration().settings
     try:
-        feeds = []
-        for name in dict.fromkeys(venues):
-            found, chosen = market(name), settings.venue(name)
-            feeds.append(Feed(found, endpoint(found, os.environ, chosen), symbols or chosen.symbols))
+        feeds = [_feed(market(name), settings.venue(name), symbols) for name in dict.fromkeys(venues)]
         with closing(open_log(url)) as log:
             retention, timing = Retention(age_s_max=int(keep_s)), Timing(backoff_cap_s=retry_cap_s)
             run_until_signalled(
                 Connector(feeds, log, random.random, partitions, retention, metrics_port, timing)
             )
-    except EndpointError as error:
+    except (EndpointError, KeyValueError, DepthError) as error:
         raise Failure(str(error)) from None
     except (LogError, OSError, ExceptionGroup) as error:
         raise click.ClickException(_cause(error)) from error
+
+
+def _feed(found: Market, chosen: Venue, symbols: tuple[str, ...]) -> Feed:
+    if chosen.depth is not None:
+        found = found.at_depth(chosen.depth)
+    secret = key(found.live.key_env, os.environ) if found.live.key_env else None
+    where = endpoint(found, os.environ, chosen)
+    return Feed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
 
 
 def _cause(error: BaseException) -> str:

@@ -28,11 +28,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One market to follow; without symbols those of the market."""
+    """One market to follow; without symbols those of the market. `key` is that of `Live.key_env`, "" without."""
 
     market: Market
     endpoint: Endpoint
     symbols: Sequence[str] = ()
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ async def _run(
         for feed in connector.feeds:
             session = Session(
                 feed.market, feed.endpoint, feed.symbols or feed.market.live.symbols, http, outbox, telemetry,
-                partitions[feed.market.topic], connector.timing,
+                partitions[feed.market.topic], connector.timing, feed.key,
             )  # fmt: skip
             running.append(tasks.create_task(session.run()))
         await stop.wait()

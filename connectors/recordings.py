@@ -413,7 +413,7 @@ def _address(url: str) -> tuple[str, str]:
     """Host and path; empty ones of what is no address."""
     try:
         parts = urlsplit(url)
-        return parts.hostname or "", parts.path
+        return parts.hostname or "", parts.path.rstrip("/")
     except ValueError:
         return "", ""
 

@@ -25,7 +25,6 @@ SPAN = r"[0-9]{1,9}[smhd]"
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Span = Annotated[str, Meta(pattern=rf"\A{SPAN}\Z")]
 Symbol = Annotated[str, Meta(pattern=rf"\A{SYMBOL}\Z")]
-Option = str | int | bool
 
 
 class SettingsError(ValueError):
@@ -39,7 +38,9 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     symbols: tuple[Symbol, ...] = ()  # as the venue writes them; (): the market's own
     ws: str | None = None  # None: the venue's own address
     rest: str | None = None
-    options: dict[str, Option] = {}
+    depth: Annotated[int, Meta(ge=1)] | None = (
+        None  # levels a side, of a venue that lets choose; None: its default
+    )
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -123,7 +124,6 @@ def load(
     tables: dict[str, Any] = {}
     if path is not None:
         tables = _read(path)
-        _refuse_secrets(tables, str(path), "")
     where = str(path or "environment")
     _check_names(tables, "venues", markets, where)
     _check_names(tables, "metrics", processes, where)
@@ -145,11 +145,13 @@ def _read(path: Path) -> dict[str, Any]:
             content = file.read(FILE_BYTES_MAX + 1)
         if len(content) > FILE_BYTES_MAX:
             raise SettingsError(f"{path}: expected at most {FILE_BYTES_MAX} bytes, found more")
-        return tomllib.loads(content.decode())
+        tables = tomllib.loads(content.decode())
+        _refuse_secrets(tables, str(path), "")
     except OSError as error:
         raise SettingsError(f"{path}: expected a readable file, found: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: expected TOML in UTF-8, found: {error}") from None
+    return tables
 
 
 # ---- secrets
@@ -167,14 +169,12 @@ def _refuse_secrets(value: Any, where: str, name: str) -> None:
     elif isinstance(value, list):
         for one in value:
             _refuse_secrets(one, where, name)
-    parts = name.split(".")
-    if _SECRET_NAME.search(parts[-1]) or (isinstance(value, str) and _SECRET_VALUE.search(value)):
-        variable = (
-            f"ISOTHERM_{parts[1].upper()}_KEY" if parts[0] == "venues" else "such as ISOTHERM_FINNHUB_KEY"
-        )
+    if _SECRET_NAME.search(name.rpartition(".")[2]) or (
+        isinstance(value, str) and _SECRET_VALUE.search(value)
+    ):
         raise SettingsError(
-            f"{where}: {name}: expected no key or password in this file, found one: put it into the "
-            f"environment ({variable}, or a file that the same with _FILE names)"
+            f"{where}: {name}: expected no key or password in this file, found one: put it into the environment, "
+            "as ISOTHERM_FINNHUB_KEY or ISOTHERM_FINNHUB_KEY_FILE; `isotherm doctor` says which a venue needs"
         )
 
 
@@ -223,7 +223,7 @@ def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
 def _check_names(tables: Mapping[str, Any], table: str, known: Collection[str], where: str) -> None:
     found = tables.get(table, {})
     if not isinstance(found, dict):
-        raise SettingsError(f"{where}: {table}: expected a table, found {found!r}")
+        raise SettingsError(f"{where}: {table}: expected a table, found {_shown(found)}")
     if unknown := [name for name in found if name not in known]:
         raise SettingsError(
             f"{where}: {table}: expected one of {', '.join(sorted(known))}, found {unknown[0]!r}"
@@ -231,10 +231,6 @@ def _check_names(tables: Mapping[str, Any], table: str, known: Collection[str], 
 
 
 def _venue(table: Any, where: str, name: str) -> Venue:
-    # One by one: msgspec does not say which entry of a table it minds.
-    if isinstance(table, dict) and isinstance(table.get("options"), dict):
-        for option, value in table["options"].items():
-            _convert(value, Option, where, f"{name}.options.{option}")
     venue: Venue = _convert(table, Venue, where, name)
     return venue
 
@@ -259,7 +255,17 @@ def _explained(message: str, raw: Any, kind: Any, name: str) -> str:
         return f"{full}: expected one of {known}, found {unknown[1]!r}"
     for step in steps:
         raw = raw[int(step)] if isinstance(raw, list) else raw[step]
-    return f"{full}: {_expected(said)}, found {str(raw)[:80]!r}"
+    return f"{full}: {_expected(said)}, found {_shown(raw)}"
+
+
+def _shown(found: Any) -> str:
+    return (
+        "a table"
+        if isinstance(found, dict)
+        else "a list"
+        if isinstance(found, list)
+        else repr(str(found)[:80])
+    )
 
 
 def _expected(said: str) -> str:
@@ -269,4 +275,5 @@ def _expected(said: str) -> str:
     if SYMBOL.replace("\\", "\\\\") in said or SYMBOL in said:
         return "expected a symbol as the venue writes it, such as BTCUSDT or BTC/USD"
     text = said.partition(", got")[0].replace("`", "").replace(" | null", "")
+    text = text.replace("object", "a table").replace("array", "a list")
     return text[:1].lower() + text[1:]

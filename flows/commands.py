@@ -152,9 +152,9 @@ board_port_option = click.option(
 @span_option
 @data_dir_option
 def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Path) -> None:
-    """Run the pipeline on live public feeds, by default Binance spot and USDT-M futures, until Ctrl-C. No key needed.
+    """Run the pipeline on live feeds until Ctrl-C: of every venue that needs no key, or whose key is set.
 
-    Follows the venues of the configuration file, if it names any. Starts the store, the connector, the flows and the
+    Follows the venues of the configuration file instead, if it names any. Starts the store, the connector, the flows and the
     board as processes and restarts one that dies; logs are in DATA_DIR/logs. Ends with one line of JSON.
 
     \b
@@ -190,7 +190,7 @@ def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Pat
 def demo(
     symbols: str | None, seed: int, past: str, board_port: int, span_s: float | None, data_dir: Path
 ) -> None:
-    """Run the pipeline on a simulated market, without network. Nothing it shows is real.
+    """Run the pipeline on simulated venues, all there are, without network. Nothing it shows is real.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from connectors.background import Resolver, in_background
-from connectors.check import TIMEOUT_S, Finding, check_key, check_log, check_venue, key_env
+from connectors.check import TIMEOUT_S, Finding, check_key, check_log, check_venue
 from connectors.commands import configuration
 from connectors.endpoint import EndpointError, endpoint
 from connectors.settings import Configuration
@@ -62,7 +62,8 @@ def doctor(
 ) -> None:
     """Look at installation, configuration, keys, VENUES, clock, log, store and ports, and say what to do.
 
-    Without VENUES those of the configuration file, else all. Changes nothing. Exit code 1 if there is a problem.
+    Without VENUES those of the configuration file, else all that are followed by default. Changes nothing. Exit code
+    1 if there is a problem.
 
     \b
     Examples:
@@ -70,7 +71,8 @@ def doctor(
       isotherm doctor binance_spot --json
     """
     patient = Patient(
-        [market(name) for name in dict.fromkeys(venues or sorted(markets()))],
+        [market(name) for name in dict.fromkeys(venues)]
+        or [one for one in markets().values() if one.by_default],
         bool(venues),
         configuration(),
         os.environ,
@@ -124,7 +126,7 @@ async def _bounded(check: str, work: Awaitable[list[Finding]]) -> list[Finding]:
 
 async def _check_market(one: Market, patient: Patient, http: aiohttp.ClientSession) -> list[Finding]:
     secret, findings = check_key(one, patient.environ, patient.named)
-    if key_env(one) and secret is None and not patient.named:
+    if one.live.key_env and secret is None and not patient.named:
         return findings
     try:
         where = endpoint(one, patient.environ, patient.configuration.settings.venue(one.name))

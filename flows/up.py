@@ -27,6 +27,10 @@ from sql.data_dir import live_url, password
 
 FLOWS = ("depth", "tape", "health")
 RETRY_CAP = "5s"  # a simulated venue takes any number of attempts
+SERVERS = (  # variables that would send a part elsewhere
+    "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
+    "ISOTHERM_STORE_CLICKHOUSE", "ISOTHERM_FLOW_CLICKHOUSE_URL", "ISOTHERM_BOARD_CLICKHOUSE_URL",
+)  # fmt: skip
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
     " AND name != 'schema_migrations' ORDER BY name"
@@ -47,6 +51,7 @@ def parts(
     at = ("--data-dir", str(data_dir))
     spelled = ("--symbols", symbols) if symbols else ()
     found = [Part("store", ("store", *at, "--port", "0"))]
+    options: tuple[str, ...]
     if simulated:
         port, options = free_port(), ("--retry-cap", RETRY_CAP)
         simulation = ("--port", str(port), "--seed", str(seed), "--past", past, *spelled)
@@ -105,10 +110,9 @@ def simulated_environment(followed: Mapping[str, Sequence[str]], port: int) -> d
 
 
 def _settings_of(configuration: Configuration, simulated: bool) -> dict[str, str]:
-    """What makes a part read the same file; one of a simulated market reads none and writes to no server."""
-    if simulated:
-        return {VARIABLE: "", "ISOTHERM_LOG_URL": "", "ISOTHERM_STORE_CLICKHOUSE": ""}
-    return {VARIABLE: str(configuration.path.absolute()) if configuration.path else ""}
+    """What makes a part read the same file, and write nowhere but here; a simulated market's reads none."""
+    path = None if simulated else configuration.path
+    return {VARIABLE: str(path.absolute()) if path else ""} | dict.fromkeys(SERVERS, "")
 
 
 def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> dict[str, Any]:

@@ -209,8 +209,7 @@ isotherm.main()
 """
 
 
-@pytest.mark.parametrize("clean", [True, False])
-@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize(("clean", "by_file"), [(True, False), (False, True)])
 def test_no_planted_key_comes_out_of_a_process(tmp_path: Path, clean: bool, by_file: bool) -> None:
     (tmp_path / "key").write_text(PLANTED)
     name, value = ("_FILE", str(tmp_path / "key")) if by_file else ("", PLANTED)
@@ -222,6 +221,20 @@ def test_no_planted_key_comes_out_of_a_process(tmp_path: Path, clean: bool, by_f
     for number in ("one", "two", "three", "four", "five", "six", "seven"):
         assert f"{number} ***" in done.stderr, done.stderr
     assert "pl4nted" not in done.stderr
+
+
+def test_a_key_reaches_the_connector_and_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr("connectors.commands.run_until_signalled", seen.append)
+    monkeypatch.setenv("ISOTHERM_FINNHUB_KEY", PLANTED)
+    assert invoke("connect", "finnhub", "twelve_data", "binance_spot").exit_code == 0
+    assert [feed.key for feed in seen[0].feeds] == [PLANTED, "", ""]
+    assert "pl4nted" not in repr(seen[0])
+    monkeypatch.setenv("ISOTHERM_FINNHUB_KEY", f"{PLANTED} {PLANTED}")
+    result = invoke("connect", "finnhub")
+    assert (
+        result.exit_code == 2 and "ISOTHERM_FINNHUB_KEY" in result.output and "pl4nted" not in result.output
+    )
 
 
 def test_the_settings_reach_the_connector(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,13 @@
 """Gemini's archived market data API, version 2: followed only by those who name it.
 
-Source: developer.gemini.com/websocket/archived/v2, 2026-09; recordings of 2021 and of 2026-08. "Archived: replaced by
-the new WebSocket API" (`gemini`); it answers still, and no date of its end is told. Instruments are those of `gemini`.
+Source: docs.gemini.com, websocket, archived, market data version 2, 2026; recordings of 2021 and of 2026-08. The API of
+2025 (`gemini`) replaces it; it answers still, and no date of its end is told. Instruments are those of `gemini`.
 
 * The first `l2_updates` of a subscription is the whole book, told by `trades` and `auction_events`, which stand in no
   other. Its trades are the last 50 or 100, minutes to days old: the same that were told when they happened.
 * There are no ids and book messages bear no time: nothing tells a lost message but a crossed book.
 * Keys come in any order: `type` was first in 2021 and is last in 2026.
-* Candles tell no volume in quote currency, nor what was bought, so they give no bars.
+* Candles, mark prices and funding are subscriptions of their own: known, not followed, not read.
 """
 
 import re
@@ -196,7 +196,7 @@ _CHANGES = msgspec.json.Decoder(list[tuple[Side, str, str]])
 
 
 def head(payload: bytes) -> Head:
-    """What the connector needs of a frame: 1.5 us, and 0.2 us a level."""
+    """What the connector needs of a frame: 1 us, and 0.2 us a level."""
     try:
         told = _HEAD.decode(payload)
         if told.type == "l2_updates":

@@ -77,6 +77,7 @@ from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, Int64s, Levels, covered, limits
 
 GRACE_MS = 250
+ROWS_WAIT_MS = 500  # rows wait so long for those of silent books: the `!clock` line is on its way, or stalls
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
 LEVELS_MAX = 1 << 20  # of one message
 PAYLOAD_HEAD_BYTES = 4096
@@ -581,9 +582,9 @@ class DepthKernel:
     def _complete(self) -> bool:
         """Whether rows may leave: a second goes when all live books have ended it, for few and large inserts.
 
-        It does not wait for those whose silence nobody can tell yet.
+        It does not wait for long for those whose silence nobody can tell.
         """
-        if not self._rows.get(TABLES[1]) or (int(self._clock[0]) - GRACE_MS) // 1000 > self._row_second:
+        if not self._rows.get(TABLES[1]) or (self._clock.item(0) - ROWS_WAIT_MS) // 1000 > self._row_second:
             return bool(self._rows)
         return all(x.meta[b.SECOND] > self._row_second for x in self._books.values() if x.live)
 

@@ -1,4 +1,4 @@
-"""The whole demo at twelve symbols of two markets: CPU and memory of all its processes, the simulator among them.
+"""The whole demo, all its markets and symbols: CPU and memory of all its processes, the simulator among them.
 
 Measured in the present, after the past was played: from /proc, over half a minute. Memory is the sum of the
 processes' peaks, an upper bound of the peak of their sum; pages they share count once for each.
@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from flows.kernels.warm import warm
 from flows.runtime.progress import latency_of
+from flows.up import simulated_markets
 from tests.bench._runner import Result, peak_mib
 
 CORES_MAX = 1.0
@@ -55,7 +56,8 @@ def bench(quick: bool) -> Iterator[Result]:
         finally:
             process.send_signal(signal.SIGINT)
             process.wait()
-    more = {"symbols": 12, "markets": 2, "span_s": span_s}
+    followed = simulated_markets(())
+    more = {"feeds": sum(map(len, followed.values())), "markets": len(followed), "span_s": span_s}
     yield Result("demo", cores, "cores", f"target {CORES_MAX}", CORES_MAX / cores, more)
     yield Result("demo_memory", peak, "MiB", f"target {MIB_MAX}", MIB_MAX / peak, more)
 

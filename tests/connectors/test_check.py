@@ -8,7 +8,6 @@ import ssl
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields, replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -36,21 +35,14 @@ from connectors.check import (
 from connectors.endpoint import Endpoint
 from connectors.file_log import FileLog
 from connectors.keys import Secret
-from connectors.venue import Live, Market, market, markets
+from connectors.venue import Market, market, markets
 
 SPOT = market("binance_spot")
 KEY = "ISOTHERM_FINNHUB_KEY"
 PLANTED = "pl4nted-key"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyedLive(Live):
-    key_env: str | None = KEY
-
-
-KEYED = replace(
-    SPOT, name="finnhub", live=KeyedLive(**{one.name: getattr(SPOT.live, one.name) for one in fields(Live)})
-)
+KEYED = market("finnhub")
 
 
 class Venue:
@@ -139,6 +131,15 @@ def test_what_a_status_means(status: int, level: str, said: str) -> None:
     assert (found.level, said in found.found) == (level, True)
     assert "host:1" in found.found and "secret" not in found.found
     assert bool(found.advice) == (level != "ok")
+
+
+@pytest.mark.parametrize("name", sorted(markets()))
+def test_a_request_without_a_key_may_be_refused_one_with_all_it_needs_may_not(name: str) -> None:
+    venue, keyed = Venue(), market(name).live.key_env is not None
+    venue.status = venue.socket_status = 401
+    found = examined(venue, market(name))
+    assert (found[f"{name} rest"].level == "ok") == (keyed or market(name).live.instruments is None)
+    assert (found[f"{name} ws"].level == "ok") == keyed
 
 
 @pytest.mark.parametrize(("off_s", "side"), [(-90, "ahead of"), (90, "behind")])
@@ -233,7 +234,9 @@ def test_a_key_goes_into_a_header_and_is_accepted() -> None:
     found = examined(venue, KEYED, Secret(PLANTED))
     assert {one.level for one in found.values()} == {"ok"}
     rest = next(one for one in venue.requests if "Upgrade" not in one.headers)
-    assert rest.headers["X-Finnhub-Token"] == PLANTED and PLANTED not in rest.path_qs
+    assert rest.headers["X-Finnhub-Token"] == PLANTED
+    # A second connection with the key would end that of a running connector.
+    assert not any(PLANTED in one.path_qs for one in venue.requests)
 
 
 @pytest.mark.parametrize(
@@ -284,6 +287,18 @@ def test_a_file_log(tmp_path: Path) -> None:
 def test_a_log_that_is_none() -> None:
     (found,) = check_log("nothing", [])
     assert found.level == "problem" and "expected a log as file:DIR" in found.found
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [
+        ("127.0.0.1:1,[::1]:1", "127.0.0.1:1: [Errno 111] Connection refused; [::1]:1: "),
+        ("127.0.0.1", "127.0.0.1: "),
+    ],
+)
+def test_a_broker_that_is_not_there(servers: str, said: str) -> None:
+    (found,) = check_log(f"kafka:{servers}", [])
+    assert found.level == "problem" and found.found.startswith(said)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Session, log and depth kernel against the simulated venues, over seeds of faults.
 
 Once the faults are over, the flow's books equal the simulator's truth; and before that no row shows a book that was
-not there: what was lost is a hole. A failure prints its seed: `run_seeds([SEED])` repeats it.
+not there: what was lost is a hole. Sockets stay unread for a while, so that what one of them says comes late, most of
+all while a connection is handed over. A failure prints its seed: `run_seeds([SEED])` repeats it, but for the order in
+which the event loop serves sockets.
 """
 
 import asyncio
@@ -56,6 +58,8 @@ class Trial:
         # Event times of the diffs in the log; of the newest of all when a snapshot came, and the snapshot's id.
         self.heard: dict[str, list[int]] = {symbol: [] for symbol in SYMBOLS}
         self.snapshots: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in SYMBOLS}
+        # Symbol and event time of diffs that the venue held back for longer than a step.
+        self.held_back: set[tuple[str, int]] = set()
         self.sockets: list[Socket] = []  # of the session, the newest last
         self.checked = 0  # rows that showed the true top
         self.rows: list[tuple[str, int, float, float, float, float]] = []
@@ -108,11 +112,11 @@ class Trial:
             await asyncio.sleep(self.random.choice([0.0, 0.01, 0.03]))
 
     async def _note_socket(self, url: str) -> Socket:
-        """In place of the session's connect: some sockets are slow from the beginning."""
+        """In place of the session's connect: often, when a new socket opens, one of those open is slow."""
         socket = await self._connect(url)
-        self.sockets.append(socket)
-        if self.random.random() < 0.3:
+        if self.random.random() < 0.5:
             self._leave_unread()
+        self.sockets.append(socket)
         return socket
 
     def _leave_unread(self) -> None:
@@ -134,6 +138,11 @@ class Trial:
     def _note_truth(self, step_ms: int) -> None:
         """In place of the service's step: make it and note the truth it leaves."""
         VenueService._step(self.service, step_ms)
+        for stream, payload in self.service._pending:
+            with suppress(ParseError):
+                event_ms = self.market.live.head(payload).event_ns // 10**6
+                if event_ms <= self.service.market.now_ms - 2 * step_ms:
+                    self.held_back.add((stream.partition("@")[0].upper(), event_ms))
         for symbol in SYMBOLS:
             book = self.service.market.book(symbol)
             if not book.last.changes:
@@ -226,9 +235,13 @@ class Trial:
             if [round(x / float(step)) for x, step in zip(shown, steps, strict=True)] == top:
                 self.checked += 1
                 continue
-            # A diff that changed places with the next one came up to 100 ms late.
+            # A diff that changed places with the next one came up to 100 ms late, or, if that was lost, any time later.
             closed_ms = (second + 1) * 1000 + GRACE_MS - 100
-            heard = [x for x in self.heard[symbol] if last_ms <= x <= closed_ms]
+            heard = [
+                x
+                for x in self.heard[symbol]
+                if last_ms <= x <= closed_ms and (symbol, x) not in self.held_back
+            ]
             late = int(self.kernel._books[symbol.encode()].meta[b.N_LATE])
             assert not heard or self._is_ahead(symbol, second), (
                 instrument, second, shown, last_ms, top, heard, f"{late} late",
@@ -258,13 +271,11 @@ def run_seeds(seeds: list[int], path: Path) -> None:
     assert sum(trial.checked for trial in trials) >= 5 * len(trials)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("first", range(0, 10, 5))
-def test_books_are_true_after_faults(first: int, tmp_path: Path) -> None:
-    run_seeds(list(range(first, first + 5)), tmp_path)
+def test_books_are_true_after_faults(tmp_path: Path) -> None:
+    run_seeds(list(range(5)), tmp_path)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("first", range(10, 310, 10))
+@pytest.mark.parametrize("first", range(5, 305, 10))
 def test_books_are_true_after_faults_of_many_seeds(first: int, tmp_path: Path) -> None:
     run_seeds(list(range(first, first + 10)), tmp_path)

@@ -36,9 +36,11 @@ def test_offline_it_still_reports_everything(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []  # it changes nothing
 
 
-def test_a_broker_that_is_not_there_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_says_nothing_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "BOUND_S", 0.5)
-    found = asyncio.run(examine(Patient([], True, Configuration(), {}, log_url="kafka:127.0.0.1:1")))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        log_url = f"kafka:127.0.0.1:{silent.getsockname()[1]}"
+        found = asyncio.run(examine(Patient([], True, Configuration(), {}, log_url=log_url)))
     (log,) = [one for one in found if one.check == "log"]
     assert log.level == "problem" and log.found == "no answer within 0.5 s"
 

@@ -9,7 +9,7 @@ from connectors.keys import Secret, key
 from connectors.settings import Configuration, Settings, Venue
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import market, markets
-from flows.up import parts, simulated_markets
+from flows.up import SERVERS, parts, simulated_markets
 
 
 def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path, monkeypatch) -> None:
@@ -37,9 +37,7 @@ def test_the_parts_read_the_same_file_and_follow_what_it_names(tmp_path: Path) -
 def test_a_simulated_market_is_kept_apart(tmp_path: Path) -> None:
     chosen = Configuration(Path("isotherm.toml"), Settings(venues={"binance_futures": Venue()}))
     for part in parts(tmp_path, "btcusdt", 5006, simulated=True, configuration=chosen):
-        assert [
-            part.environment[f"ISOTHERM_{name}"] for name in ("CONFIG", "LOG_URL", "STORE_CLICKHOUSE")
-        ] == [""] * 3
+        assert {part.environment[name] for name in ("ISOTHERM_CONFIG", *SERVERS)} == {""}
         if part.name == "connector":
             followed = part.arguments[1 : part.arguments.index("--data-dir")]
             assert {"binance_spot", "binance_futures"} <= set(followed) <= set(markets())

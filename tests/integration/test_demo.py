@@ -1,5 +1,6 @@
-"""`isotherm demo` as a newcomer runs it, undisturbed and with the depth flow killed."""
+"""`isotherm demo` as a newcomer runs it: undisturbed, its depth flow killed, its venues failing in turn."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,15 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connectors.simulator.faults import Command
+from connectors.venue import market
 from flows.kernels import warm
+from flows.up import simulated_markets
+from sql.client import Store, StoreError, connect
+from sql.data_dir import live_url, password
 from tests.conftest import ROOT
 
 DEPTH = ("depth_1s", "depth_10s", "depth_1m")
+OUTAGE_S, BACK_WITHIN_S = 20, 10
+NOTICED_WITHIN_S = 3  # a row of feed_health a second
 
 
 def demo(data_dir: Path, span: str) -> subprocess.Popen[str]:
@@ -71,3 +81,113 @@ def flow_pid(parent: int, name: str) -> int:
         if command[3:5] == [b"flow", name.encode()]:
             return child
     raise AssertionError(f"no flow {name} runs")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_outage_of_any_venue_is_its_own(tmp_path: Path) -> None:
+    process = demo(tmp_path, "15m")
+    try:
+        with store_of(tmp_path) as store:
+            until(lambda: all_live(store), 120)
+            told = (tmp_path / "logs" / "simulator.log").read_text()
+            url = re.findall(r"http://[0-9.:]+", told)[0]
+            outages = [(name, *outage(url, name, store)) for name in simulated_markets(())]
+            newest = outages[-1][2] + BACK_WITHIN_S
+            until(lambda: books(store, newest) == all_books(), 60)
+            for name, from_s, to_s in outages:
+                check_health(store, name, from_s, to_s)
+                check_depth(store, name, from_s, to_s)
+    finally:
+        process.send_signal(signal.SIGINT)
+        summary, said = ended(process)
+    assert "again" not in said and summary["dead_letters"] == 0
+
+
+@contextlib.contextmanager
+def store_of(data_dir: Path) -> Iterator[Store]:
+    """The demo's store, once it runs."""
+    until(lambda: live_url(data_dir) is not None, 60)
+    store = connect(str(live_url(data_dir)), "analyst", password(data_dir, "analyst"), retry_s=10)
+    with contextlib.closing(store):
+        yield store
+
+
+def until(is_so: Callable[[], bool], within_s: float) -> None:
+    until_s = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < until_s, f"not within {within_s} s"
+        time.sleep(0.5)
+
+
+def all_live(store: Store) -> bool:
+    """Whether every feed is, and every book has a column of the last seconds."""
+    with contextlib.suppress(StoreError):
+        live = store.query("SELECT venue FROM market.venue_health_now WHERE live = feeds")
+        known = {name for (name,) in live} == set(simulated_markets(()))
+        return known and books(store, int(time.time()) - 3) == all_books()
+    return False
+
+
+def all_books() -> set[tuple[str, str]]:
+    """Venue and instrument of every book of the demo."""
+    return {
+        (name, market(name).canonical(symbol))
+        for name, symbols in simulated_markets(()).items()
+        for symbol in symbols
+        if market(name).has_book
+    }
+
+
+def books(store: Store, second: int) -> set[tuple[str, str]]:
+    """The books with a column at that second."""
+    query = (
+        "SELECT DISTINCT venue, instrument FROM market.depth_1s WHERE toUnixTimestamp(time) = {second:UInt32}"
+    )
+    return {(str(venue), str(instrument)) for venue, instrument in store.query(query, {"second": second})}
+
+
+def outage(url: str, name: str, store: Store) -> tuple[int, int]:
+    """Let a market be out and wait until it is back; the whole seconds in which it was out, from and to."""
+    command = json.dumps({"kind": "outage", "market": name, "for_s": OUTAGE_S}).encode()
+    assert set(json.loads(command)) <= set(Command.__struct_fields__)
+    from_s = time.time()
+    urllib.request.urlopen(urllib.request.Request(f"{url}/_simulator/fault", command)).close()
+    to_s = time.time() + OUTAGE_S
+    time.sleep(OUTAGE_S)
+    until(lambda: time.time() > to_s + BACK_WITHIN_S + 3 and all_live(store), 60)
+    return int(from_s) + 1, int(to_s)
+
+
+def check_health(store: Store, name: str, from_s: int, to_s: int) -> None:
+    """While it was out, its feeds were told to be down and no other's; soon after, all were live."""
+    query = (
+        "SELECT venue, intDiv(time_ns, 1000000000), state, reason FROM market.feed_health FINAL"
+        " WHERE time_ns >= {low:Int64} * 1000000000 AND time_ns < {high:Int64} * 1000000000"
+    )
+    rows = store.query(query, {"low": from_s, "high": to_s + BACK_WITHIN_S + 2})
+    assert {venue for venue, *_ in rows} == set(simulated_markets(()))
+    for venue, second, state, reason in rows:
+        told = (name, venue, second - from_s, state, reason)
+        if venue != name or second > to_s + BACK_WITHIN_S:
+            assert state == "live", told
+        elif from_s + NOTICED_WITHIN_S <= second < to_s:
+            assert state in ("connecting", "down") and reason, told
+
+
+def check_depth(store: Store, name: str, from_s: int, to_s: int) -> None:
+    """The others' books have a column of every second; its own have a hole, and none beyond the time to come back."""
+    query = (
+        "SELECT venue, instrument, groupUniqArray(toUnixTimestamp(time)) FROM market.depth_1s"
+        " WHERE toUnixTimestamp(time) BETWEEN {low:UInt32} AND {high:UInt32} GROUP BY venue, instrument"
+    )
+    seconds = set(range(from_s, to_s + BACK_WITHIN_S + 1))
+    rows = store.query(query, {"low": min(seconds), "high": max(seconds)})
+    assert {(venue, instrument) for venue, instrument, _ in rows} == all_books()
+    for venue, instrument, found in rows:
+        missing = seconds - {int(second) for second in found}
+        if venue == name:
+            assert set(range(from_s + 1, to_s)) <= missing, (name, instrument, missing)
+            assert max(seconds) not in missing, (name, instrument, missing)
+        else:
+            assert not missing, (name, venue, instrument, missing)

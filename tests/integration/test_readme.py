@@ -18,9 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [
     line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for line in block.splitlines() if line
 ]
-LIVE = [
-    line for line in COMMANDS if line.startswith("isotherm up ")
-]  # needs the venues: its options are checked
+# Need the venues: their options are checked.
+LIVE = [line for line in COMMANDS if line.startswith(("isotherm up ", "isotherm doctor "))]
 BY_SERVERS = [line for line in COMMANDS if "broker:9092" in line or "clickhouse:8443" in line]
 
 
@@ -71,8 +70,8 @@ def test_the_commands_for_servers_run_on_kafka(folder, empty_kafka_broker):
 @pytest.mark.parametrize("line", LIVE)
 def test_the_live_command_has_its_options(line):
     words = shlex.split(line)[1:]
-    up = main.commands[words[0]]
-    assert up.make_context("up", words[1:]).params["data_dir"]
+    command = main.commands[words[0]]
+    assert command.make_context(words[0], words[1:]).params["data_dir"]
 
 
 def test_the_make_targets_exist():

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -12,11 +13,17 @@ import pytest
 
 from connectors import venue
 from connectors.book_sync import GAP, NEXT, verdict
+from connectors.lane import lanes
+from connectors.publisher import Publisher
+from connectors.record import Record
 from connectors.simulator.gemini import LISTED, Archived, Current
-from connectors.simulator.half import Client, Half
+from connectors.simulator.half import Client, Half, State
 from connectors.simulator.market import Event, SimulatedMarket, Trade
 from connectors.simulator.server import Simulator
 from connectors.simulator.service import Options
+from connectors.telemetry import Telemetry
+from flows.kernels.book import SIZE_DECIMALS
+from flows.kernels.depth import DepthKernel
 
 START_MS = 1_795_000_000_000
 GEMINI, V2 = venue.market("gemini"), venue.market("gemini_v2")
@@ -71,6 +78,75 @@ def test_each_change_begins_where_the_one_before_ended() -> None:
         assert told["U"] == last.get(name, told["U"]) < told["u"]
         last[name] = told["u"]
     assert last.keys() == wanted
+
+
+# ---- through connector and flow
+
+
+class Floor:
+    """The desk of a market whose time moves with its events; there are no sockets."""
+
+    def __init__(self, half: Half) -> None:
+        self.market = SimulatedMarket(half.kind, LISTED, 7, START_MS, half.name)
+
+    @property
+    def now_ms(self) -> int:
+        return self.market.now_ms
+
+    def state(self, symbol: str) -> State:
+        return State(*self.market.book(symbol).state(0), self.market.now_ms)
+
+
+def asked(half: Half, client: Client, desk: Any, streams: list[venue.Stream], method: str) -> list[bytes]:
+    """What a client hears when it (un)subscribes."""
+    live, followed = venue.market(half.name).live, set(client.streams)
+    ask = live.subscribe if method == "subscribe" else live.unsubscribe
+    assert ask is not None
+    said = [answer for frame in ask(streams) for answer in half.answer(frame, client, desk)]
+    fresh = [name for name in client.streams if name not in followed]
+    return said + [payload for name in fresh for payload in half.first(half.stream(name), desk)]
+
+
+@BOTH
+def test_connector_and_flow_hold_the_true_books(half: type[Half]) -> None:
+    """Through a subscription anew in the midst of it."""
+    served, simulated = venue.market(half.name), half()
+    floor, client = Floor(simulated), Client(simulated.paths[0], {"snapshot": "-1"})
+    desk: Any = floor
+    streams = [stream for each in LISTED for stream in served.live.streams(each.symbol)]
+    held = lanes(served, [each.symbol for each in LISTED])
+    publisher, kernel = Publisher(served, held, Telemetry(), 1, 0.0), DepthKernel(served, 0)
+    offsets = count(1)
+
+    def hear(said: list[bytes]) -> None:
+        for payload in said:
+            publisher.on_frame(held[0], b"ws-1", floor.now_ms * 10**6, payload)
+        kernel.on_records(Record(x.key, next(offsets), x.body) for x in publisher.take(cut=True))
+
+    publisher.opened(held[0], b"ws-1", 0.0)
+    hear(asked(simulated, client, desk, streams, "subscribe"))
+    for step in range(1, 31):
+        for event in floor.market.advance(START_MS + step * 100):
+            hear([payload for _, payload in simulated.frames(event, client.streams)])
+        if step == 20:
+            again = served.live.streams("BTCUSD")
+            hear(asked(simulated, client, desk, again, "unsubscribe"))
+            hear(asked(simulated, client, desk, again, "subscribe"))
+    for each in LISTED:
+        _, bids, asks, _ = floor.state(each.symbol)
+        true = [
+            {tick * each.spot.tick: lots * each.spot.lot for tick, lots in side.items()}
+            for side in (bids, asks)
+        ]
+        fields = publisher._followed[each.symbol].book.fields()
+        assert [{Decimal(p): Decimal(n) for p, n in fields[name]} for name in ("bids", "asks")] == true
+        found = kernel._books[each.symbol.encode()]
+        flows: list[dict[Decimal, Decimal]] = [{}, {}]
+        lot = Decimal(1).scaleb(-int(found.meta[SIZE_DECIMALS]))
+        for tick, lots, side in zip(*found.levels(), strict=True):
+            flows[side][found.price(int(tick))] = int(lots) * lot
+        assert flows == true
+    assert not {"gaps", "dead_letters", "crossed"} & kernel.counts.keys()
 
 
 # ---- over sockets

@@ -5,19 +5,25 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import pytest
 
 from connectors import venue
+from connectors.lane import lanes
+from connectors.publisher import Publisher
+from connectors.record import Record
 from connectors.simulator.faults import Command
 from connectors.simulator.half import Client, State
 from connectors.simulator.kraken import DEPTHS, Kraken
 from connectors.simulator.market import SimulatedMarket
 from connectors.simulator.server import Simulator
 from connectors.simulator.service import Options
+from connectors.telemetry import Telemetry
 from connectors.venues.kraken import kraken
+from flows.kernels.depth import DepthKernel
 from tests.connectors.venues.test_kraken import Book
 
 KRAKEN = venue.market("kraken")
@@ -158,6 +164,76 @@ def test_trades_are_told_again_to_who_follows_anew() -> None:
     (again,) = map(KRAKEN.parse, desk.half.first(desk.half.stream("trade:BTC/USD"), desk))
     assert again == heard[-50:]
     assert len(again) > 5
+
+
+# ---- connector and flow
+
+
+class Pipe:
+    """A connector of one symbol and the flow behind it."""
+
+    def __init__(self, desk: Desk, served: venue.Market) -> None:
+        self.desk, self.served = desk, served
+        (self.lane,) = lanes(served, ["BTC/USD"])
+        self.publisher = Publisher(served, [self.lane], Telemetry(), 1, 0.0)
+        self.kernel = DepthKernel(served, 0)
+        self.offset = 0
+        self.publisher.begin(desk.now_ms * 10**6)
+        self.publisher.opened(self.lane, b"ws-1", 0.0)
+
+    def hear(self, frames: list[bytes]) -> None:
+        for payload in frames:
+            self.publisher.on_frame(self.lane, b"ws-1", self.desk.now_ms * 10**6, payload)
+        records = []
+        for each in self.publisher.take(cut=True):
+            self.offset += 1
+            records.append(Record(each.key, self.offset, each.body))
+        self.kernel.on_records(records)
+
+    def held(self) -> list[dict[Decimal, Decimal]] | None:
+        """Bids and asks as connector and flow hold them; None: neither has a live book."""
+        live, book = self.publisher._followed["BTC/USD"].book, self.kernel._books[b"BTC/USD"]
+        assert live.live == book.live
+        if not live.live:
+            return None
+        fields, size = live.fields(), Decimal(1).scaleb(-int(book.meta[9]))
+        mine = [{Decimal(p): Decimal(s) for p, s in fields[side]} for side in ("bids", "asks")]
+        theirs: list[dict[Decimal, Decimal]] = [{}, {}]
+        for tick, lots, side in zip(*book.levels(), strict=True):
+            theirs[side][book.price(int(tick))] = int(lots) * size
+        assert mine == theirs
+        return mine
+
+    def truth(self, depth: int) -> list[dict[Decimal, Decimal]]:
+        state = self.desk.state("BTC/USD")
+        sides = ((state.bids, True), (state.asks, False))
+        texts = (levels(self.desk.half, "BTC/USD", side, depth, best_first=first) for side, first in sides)
+        return [{price: Decimal(size) for price, (_, size) in side.items()} for side in texts]
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_connector_and_flow_hold_the_true_book_and_lose_it_with_a_frame(depth: Any) -> None:
+    desk, served = Desk(Kraken()), kraken(depth)
+    pipe = Pipe(desk, served)
+    pipe.hear(desk.follow("BTC/USD", served=served))
+    pipe.hear(desk.pass_s(20, 1000) + desk.pass_s(5))
+    assert pipe.held() == pipe.truth(depth)
+    frames = desk.pass_s(5)
+    sums = [
+        (at, head.checksum) for at, head in enumerate(map(KRAKEN.live.head, frames)) if head.checksum >= 0
+    ]
+    # It changes what checksums are of.
+    lost = next(at for (_, before), (at, after) in pairwise(sums) if before != after)
+    pipe.hear(frames[:lost] + frames[lost + 1 :])
+    assert pipe.held() is None
+    assert pipe.kernel.counts["gaps"] == pipe.publisher._followed["BTC/USD"].feed.gaps == 1
+    assert served.live.subscribe is not None and served.live.unsubscribe is not None
+    book = [x for x in served.live.streams("BTC/USD") if x.book]
+    (leave,), (again,) = served.live.unsubscribe(book), served.live.subscribe(book)
+    answers = [*desk.half.answer(leave, desk.client, desk), *desk.half.answer(again, desk.client, desk)]
+    pipe.hear(answers + desk.half.first(desk.half.stream(f"book.{depth}:BTC/USD"), desk) + desk.pass_s(5))
+    assert pipe.held() == pipe.truth(depth)
+    assert pipe.kernel.counts["gaps"] == pipe.publisher._followed["BTC/USD"].feed.gaps == 1
 
 
 # ---- answers

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from connectors.lane import lanes
-from connectors.record import Line
+from connectors.record import Line, Record, encode_line
 from connectors.recordings import read
 from connectors.venue import Depth, Event, ParseError, Trade, market
+from flows.kernels.book import SIZE_DECIMALS
+from flows.kernels.depth import DepthKernel
+from flows.kernels.tape import TapeKernel
 from tests.connectors.venues.cards.gemini import BOUGHT, CHANGED, PARTIAL, SOLD, WHOLE
 
 GEMINI, V2 = market("gemini"), market("gemini_v2")
@@ -33,6 +36,7 @@ FILES = {
         },
     ),
 }  # fmt: skip
+Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
 EACH_FILE = pytest.mark.parametrize("name", FILES)
 
 
@@ -114,21 +118,47 @@ def test_every_recorded_frame(recordings: Path, name: str) -> None:
 
 
 @EACH_FILE
-def test_recorded_books_never_cross(recordings: Path, name: str) -> None:
-    books: dict[str, dict[str, dict[Decimal, Decimal]]] = {}
-    for _, line in lines(recordings, name):
-        for event in V2.parse(line.payload):
-            if not isinstance(event, Depth):
-                continue
-            assert event.symbol is not None
-            if event.snapshot:
-                books[event.symbol] = {"bids": {}, "asks": {}}
-            book = books[event.symbol]
-            for side, changes in (("bids", event.bids), ("asks", event.asks)):
-                book[side].update(changes)
-                book[side] = {price: size for price, size in book[side].items() if size}
-            assert max(book["bids"]) < min(book["asks"])
+def test_recorded_books_never_cross_and_the_flow_holds_them(recordings: Path, name: str) -> None:
+    books: dict[str, Sides] = {}
+    depth, tape = DepthKernel(V2, 0), TapeKernel(V2, 0)
+    trades = 0
+    for number, (key, line) in enumerate(lines(recordings, name), start=1):
+        record = Record(key, number, encode_line(*line))
+        depth.on_records([record])
+        tape.on_records([record])
+        told = json.loads(line.payload)
+        trades += told["type"] == "trade"
+        if told["type"] == "l2_updates":
+            change(books, told)
     assert books.keys() == FILES[name][1].keys()
+    # What a snapshot repeats is no news to the tape.
+    assert (depth.counts, tape.counts) == ({}, {"trades_stored": trades})
+    for symbol, sides in books.items():
+        assert held(depth, symbol) == sides
+
+
+def change(books: dict[str, Sides], told: dict[str, Any]) -> None:
+    """The book after a message, by plain dicts."""
+    if "trades" in told:
+        books[told["symbol"]] = {}, {}
+    bids, asks = books[told["symbol"]]
+    for name, price, size in told["changes"]:
+        side = bids if name == "buy" else asks
+        side[Decimal(price)] = Decimal(size)
+        if not side[Decimal(price)]:
+            del side[Decimal(price)]
+    assert max(bids) < min(asks)
+
+
+def held(kernel: DepthKernel, symbol: str) -> Sides:
+    """The book in the flow."""
+    book = kernel._books[symbol.encode()]
+    assert book.live
+    lot = Decimal(1).scaleb(-int(book.meta[SIZE_DECIMALS]))
+    sides: Sides = ({}, {})
+    for tick, lots, side in zip(*book.levels(), strict=True):
+        sides[side][book.price(int(tick))] = int(lots) * lot
+    return sides
 
 
 @EACH_FILE

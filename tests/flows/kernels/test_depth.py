@@ -288,8 +288,8 @@ def test_rows_of_books_that_speak_do_not_wait_for_those_whose_silence_nobody_can
         Record(KEY, 0, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], [])),
         Record(other, 1, snapshot(0, 1, BIDS, ASKS) + depth(100, 2, 2, [], [])),
         Record(KEY, 2, depth(1_100, 3, 3, [], [])),
-        Record(KEY, 3, depth(1_250, 4, 4, [], [])),
-        Record(b"!clock", 4, clock(1_250)),
+        Record(KEY, 3, depth(1_500, 4, 4, [], [])),
+        Record(b"!clock", 4, clock(1_500)),
     ]
     found, given = Run(SPOT), []
     for each in feed:
