@@ -156,7 +156,7 @@ def _summary(data_dir: Path) -> dict[str, Any]:
     with contextlib.closing(asked):
         tables = [str(name) for (name,) in asked.query(_TABLES)]
         rows = {table: int(asked.query(f"SELECT count() FROM market.{table}")[0][0]) for table in tables}  # noqa: S608
-        gaps = int(asked.query("SELECT count() FROM market.gaps WHERE kind = 'gap'")[0][0])
+        gaps = int(asked.query("SELECT count() FROM market.gaps WHERE kind != 'reset'")[0][0])
     known = latency_of(_depth_state(data_dir))
     latency = known and {name: known[f"{name}_ms"] for name in ("p50", "p99")}
     return {"rows": rows, "gaps": gaps, "dead_letters": rows["dead_letters"], "latency_ms": latency}

@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW market.gaps
 (
     instrument LowCardinality(String) COMMENT 'Canonical instrument, e.g. BTC-USDT-PERP (name)',
     venue LowCardinality(String) COMMENT 'Market the book is of, e.g. binance_futures (name)',
-    kind LowCardinality(String) COMMENT 'gap: an update was missed; reset: the connector said the book cannot be trusted (name)',
+    kind LowCardinality(String) COMMENT 'gap: an update was missed; checksum: the venue''s own does not match, so some were; reset: the connector said the book cannot be trusted (name)',
     lost DateTime64(9, 'UTC') COMMENT 'When the book was lost (UTC, event time)',
     restored Nullable(DateTime64(9, 'UTC')) COMMENT 'When the next snapshot seeded it, NULL: not yet (UTC, event time)',
     hole_s Nullable(Float64) COMMENT 'restored - lost (s)',
@@ -22,7 +22,7 @@ FROM
     FROM market.book_events FINAL
     WINDOW later AS (PARTITION BY instrument, venue ORDER BY time_ns ASC RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 )
-WHERE kind IN ('gap', 'reset')
+WHERE kind IN ('gap', 'checksum', 'reset')
 COMMENT 'Holes in the order books: one row per loss of a book, with the time it was seeded again. Times UTC';
 
 CREATE OR REPLACE VIEW market.dead_letter_counts
