@@ -97,7 +97,7 @@ async def _run(
         for feed in connector.feeds:
             session = Session(
                 feed.market, feed.endpoint, feed.symbols or feed.market.live.symbols, http, outbox, telemetry,
-                partitions[feed.market.topic], connector.timing,
+                partitions[feed.market.topic], connector.timing, feed.key,
             )  # fmt: skip
             running.append(tasks.create_task(session.run()))
         await stop.wait()

@@ -14,7 +14,7 @@ class EndpointError(ValueError):
 
 
 class Endpoint(NamedTuple):
-    """Base addresses, without a path's end: `wss://host[:port]` and `https://host[:port]`."""
+    """Base addresses, without a path's end: `wss://host[:port]` and `https://host[:port]`, "" if nothing is there."""
 
     ws_url: str
     rest_url: str
@@ -47,6 +47,8 @@ def redacted(url: str) -> str:
 
 
 def _checked(name: str, url: str, secure: str, plain: str) -> str:
+    if not url:
+        return url
     parts = urlsplit(url)
     allowed = (secure, plain) if _is_own_machine(parts.hostname or "") else (secure,)
     if parts.scheme not in allowed or not parts.hostname or parts.query or parts.fragment:

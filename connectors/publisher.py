@@ -4,16 +4,19 @@ Pure: connections, answers and the time are told to it; records, wishes and alar
 `*_s` are seconds of a clock that only goes forward, `recv_ns` is ns UTC.
 
 A book is void, and a `!reset` says so, when the connector begins, when the last connection of its lane is lost,
-when its stream falls silent, and when a frame of it was too large to pass on. A break in the venue's own ids is
-in the log for everybody to see and needs no `!reset`.
+when its stream falls silent, and when a frame of it was too large to pass on; where the venue has no ids, also when
+a frame of it was malformed or leaves it crossed. A break in the venue's own ids, or a checksum that does not match,
+is in the log for everybody to see and needs no `!reset`.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
-from connectors.lane import Channel, Frame, Lane
+from connectors.followed import Followed
+from connectors.lane import Frame, Lane
 from connectors.live_book import LiveBook, Outcome
 from connectors.outbox import Outgoing
 from connectors.record import (
@@ -27,13 +30,12 @@ from connectors.record import (
     encode_control,
     encode_line,
 )
-from connectors.telemetry import Feed, State, Telemetry
-from connectors.venue import Head, Instrument, Market, ParseError, Request
+from connectors.telemetry import Telemetry
+from connectors.venue import Head, Instrument, Market, ParseError, Request, Stream
 from connectors.venue_clock import CLOCK_KEY, VenueClock
 from connectors.watch import Watch
 
 BOOK_EVERY_S = 600.0
-FIRST_UPDATE_WAIT_S = 3.0  # a book without any update by then is begun from a snapshot alone
 WIDEN_EVERY_S = 60.0  # of one book, at most
 WIDE_SHARE = 0.015  # of the mid: half a heatmap column and the widest band lie within
 # Records of several keys in a partition must not run ahead of each other in venue time, whatever the speed at
@@ -51,27 +53,6 @@ class Alarm(NamedTuple):
     dead: bool
 
 
-class _Followed:
-    """One symbol."""
-
-    __slots__ = ("book", "channels", "feed", "instrument", "key", "lane", "lanes", "next_book_s", "next_widen_s",
-                 "problem", "seeded", "since_s", "symbol", "to_widen")  # fmt: skip
-
-    def __init__(self, symbol: str, lane: Lane, book: LiveBook, feed: Feed, now_s: float) -> None:
-        self.symbol, self.key = symbol, symbol.encode()
-        self.lane = lane  # the one that carries its book
-        self.lanes: list[Lane] = []
-        self.channels: list[Channel] = []
-        self.book = book
-        self.feed = feed
-        self.instrument: Instrument | None = None
-        self.next_book_s = self.next_widen_s = now_s
-        self.since_s = now_s  # waiting for updates
-        self.seeded = 0  # times
-        self.to_widen = False  # a first snapshot is shallow: a fuller one is wanted
-        self.problem = ""
-
-
 class Publisher:
     """Everything about one market but its sockets. `partitions` are those of its topic."""
 
@@ -86,7 +67,8 @@ class Publisher:
         silence_factor: float = 1.0,
     ) -> None:
         self._market = market
-        self._live = market.live
+        self._live, self._wire = market.live, market.wire
+        self._in_stream = market.live.snapshot is None
         self._topic = market.topic
         self._lanes = lanes
         self._partitions = partitions
@@ -95,7 +77,7 @@ class Publisher:
         self._out: list[Outgoing] = []
         self._clock = VenueClock()
         self._cut_until_ns = 0  # event time of a book message at which open records are finished
-        self._followed: dict[str, _Followed] = {}
+        self._followed: dict[str, Followed] = {}
         self._watch = Watch(lanes, market.live.silence_s, now_s, silence_factor)
         self._follow(telemetry, now_s)
 
@@ -103,10 +85,12 @@ class Publisher:
         for lane in self._lanes:
             for channel in lane.channels.values():
                 symbol = channel.stream.symbol
-                if channel.stream.book:
+                if symbol not in self._followed:
                     feed = telemetry.feed(self._market.name, symbol)
-                    book = LiveBook(self._market.wire.rule)
-                    self._followed[symbol] = _Followed(symbol, lane, book, feed, now_s)
+                    book = LiveBook(self._wire.rule, in_stream=self._in_stream)
+                    self._followed[symbol] = Followed(symbol, lane, book, feed, now_s)
+                if channel.stream.book:
+                    self._followed[symbol].lane, self._followed[symbol].has_book = lane, True
         for lane in self._lanes:
             for followed in self._on(lane):
                 followed.lanes.append(lane)
@@ -126,15 +110,19 @@ class Publisher:
         return out
 
     def needs_snapshot(self, symbol: str, now_s: float) -> bool:
-        """Whether the symbol's book waits for one."""
-        followed = self._followed[symbol]
-        if followed.lane.publisher is None or followed.book.live:
-            return False
-        return followed.book.waits or now_s - followed.since_s >= FIRST_UPDATE_WAIT_S
+        """Whether the symbol's book waits for one by REST."""
+        return not self._in_stream and self._followed[symbol].awaits_rest(now_s)
 
     def snapshots_due(self, now_s: float) -> list[str]:
-        """Symbols whose books wait for a snapshot."""
+        """Symbols whose books wait for a snapshot by REST."""
         return [symbol for symbol in self._followed if self.needs_snapshot(symbol, now_s)]
+
+    def streams_due(self) -> dict[str, tuple[bytes, Stream]]:
+        """By symbol, books that wait for a snapshot in their stream: the connection to ask over, and the stream."""
+        if not self._in_stream:
+            return {}
+        waiting = {symbol: followed.awaits_stream() for symbol, followed in self._followed.items()}
+        return {symbol: found for symbol, found in waiting.items() if found is not None}
 
     def widening_due(self, now_s: float) -> str | None:
         """A symbol whose book shows too little of the prices around it; its updates are kept for `on_fuller`."""
@@ -154,7 +142,8 @@ class Publisher:
     def begin(self, recv_ns: int) -> None:
         """The connector begins: what an earlier one left is void."""
         for followed in self._followed.values():
-            self._reset(followed, recv_ns, "connector started")
+            if followed.has_book:
+                self._reset(followed, recv_ns, "connector started")
 
     def on_instruments(self, recv_ns: int, instruments: Iterable[Instrument]) -> None:
         """What the venue says of its instruments; those followed are published when new or changed."""
@@ -173,31 +162,41 @@ class Publisher:
             if lane.publisher == origin:
                 followed.since_s = now_s
 
-    def on_frame(self, lane: Lane, origin: bytes, recv_ns: int, payload: bytes) -> bool:
-        """A frame; True if it says that the connection will be closed soon."""
+    def on_frame(self, lane: Lane, origin: bytes, recv_ns: int, payload: bytes) -> Head:
+        """A frame; returns what it says of the connection and of what was asked over it."""
         try:
             head = self._live.head(payload)
         except ParseError:
             head = _NO_HEAD
+        if head.reply is not None or head.snapshot:
+            head = self._addressed(lane, origin, head)
         for frame in lane.admit(Frame(recv_ns, origin, payload, head)):
             self._publish(lane, frame)
-        return head.closing
+        if head.instruments:
+            self._told_instruments(lane, recv_ns, payload)
+        return head
 
-    def hand_over(self, lane: Lane) -> None:
+    def hand_over(self, lane: Lane, recv_ns: int) -> None:
         """The lane's newer connection publishes alone from here on."""
+        interrupted = lane.interrupted(lane.publisher) if lane.publisher is not None else []
         for frame in lane.hand_over():
             self._publish(lane, frame)
+        for symbol in interrupted:
+            self._reset(self._followed[symbol], recv_ns, "connection replaced")
 
     def lost(self, lane: Lane, origin: bytes, recv_ns: int, reason: str) -> None:
         """A connection has ended. If none is left the lane's books are void."""
         had = lane.publisher is not None
+        interrupted = lane.interrupted(origin)
         for frame in lane.lost(origin):
             self._publish(lane, frame)
+        for symbol in interrupted:
+            self._reset(self._followed[symbol], recv_ns, reason)
         if lane.publisher is None and had:
             for followed in self._on(lane):
                 followed.feed.reconnects += 1
                 followed.problem = reason
-                if followed.lane is lane:
+                if followed.lane is lane and followed.has_book:
                     self._reset(followed, recv_ns, reason)
 
     def unreachable(self, lane: Lane, reason: str) -> None:
@@ -225,11 +224,9 @@ class Publisher:
                 if outcome == Outcome.REFUSED
                 else str(outcome.name)
             )
-        followed.feed.resyncs += followed.seeded > 0
-        followed.seeded += 1
+        followed.begun()
         followed.to_widen = self._live.snapshot_limit < self._live.snapshot_limit_max
         followed.next_widen_s = min(followed.next_widen_s, now_s)
-        followed.problem = ""
         return ""
 
     def on_fuller(self, symbol: str, recv_ns: int, body: bytes) -> str:
@@ -275,10 +272,28 @@ class Publisher:
                 followed.next_book_s = now_s + self._book_every_s
                 if followed.book.live:
                     self._whole_book(followed, recv_ns)
-            followed.feed.become(*self._state(followed))
+            followed.feed.become(*followed.state(self._watch.is_silent, self._watch.reason))
         return alarms
 
     # Frames.
+
+    def _addressed(self, lane: Lane, origin: bytes, head: Head) -> Head:
+        """Take note of an answer; a snapshot that names no symbol is of the only book of its socket."""
+        if head.reply is not None:
+            for followed in self._on(lane):
+                followed.answered(lane, origin, head.reply)
+            return msgspec.structs.replace(head, stream="")
+        books = [name for name, channel in lane.channels.items() if channel.stream.book]
+        if not head.stream and len(books) == 1:
+            return msgspec.structs.replace(head, stream=books[0])
+        return head
+
+    def _told_instruments(self, lane: Lane, recv_ns: int, payload: bytes) -> None:
+        try:
+            self.on_instruments(recv_ns, self._market.instruments(payload))
+        except ParseError:
+            for followed in self._on(lane):
+                followed.feed.unreadable += 1
 
     def _publish(self, lane: Lane, frame: Frame) -> None:
         recv_ns, origin, payload, head = frame
@@ -291,22 +306,33 @@ class Publisher:
         if len(payload) > LINE_BYTES_MAX:
             self._too_large(lane, followed.key, frame)
             return
-        if channel.stream.book and self._cut_until_ns < head.event_ns <= lane.event_ns:
+        if channel.stream.book and self._cut_until_ns < (time_ns := lane.time_ns(frame)) <= lane.event_ns:
             self._gather(self._chunker.cut())
-            self._cut_until_ns = head.event_ns + CUT_EVENT_NS
+            self._cut_until_ns = time_ns + CUT_EVENT_NS
         self._add(followed.key, recv_ns, encode_line(recv_ns, origin, payload))
         if channel.stream.book:
-            self._on_update(followed, recv_ns, head)
+            self._on_update(followed, frame)
 
     def _publish_stray(self, lane: Lane, frame: Frame) -> None:
         """A frame of no stream that was asked for: an acknowledgement, a notice, or malformed."""
         key = self._market.key_of(frame.payload) or self._market.name.encode()
-        for followed in self._on(lane):
-            followed.feed.unreadable += frame.head is _NO_HEAD
         if len(frame.payload) > LINE_BYTES_MAX:
             self._too_large(lane, key, frame)
         else:
             self._add(key, frame.recv_ns, encode_line(*frame[:3]))
+        for followed in self._on(lane):
+            if frame.head is _NO_HEAD:
+                followed.feed.unreadable += 1
+                if followed.loses(key, self._market.name.encode(), self._wire.rule):
+                    self._reset(followed, frame.recv_ns, "malformed frame")
+            elif key == followed.key:
+                followed.limited(self._depth(frame.payload), by_answer=True)
+
+    def _depth(self, payload: bytes) -> int | None:
+        """To how many levels a side the venue limits the book, if the payload says so."""
+        with suppress(ParseError):
+            return self._wire.depth(payload) if self._wire.depth is not None else None
+        return None
 
     def _too_large(self, lane: Lane, key: bytes, frame: Frame) -> None:
         """No line can hold it: its beginning goes to the dead letters, and what it told is missing."""
@@ -316,53 +342,45 @@ class Publisher:
             if followed.lane is lane and key in (followed.key, self._market.name.encode()):
                 self._reset(followed, frame.recv_ns, f"frame of {len(frame.payload)} bytes")
 
-    def _on_update(self, followed: _Followed, recv_ns: int, head: Head) -> None:
-        outcome = followed.book.on_update(head)
-        if outcome == Outcome.GAP:
-            followed.feed.gaps += 1
-        elif outcome == Outcome.UNREADABLE:
-            followed.feed.unreadable += 1
-        self._merge(followed, recv_ns)
+    def _on_update(self, followed: Followed, frame: Frame) -> None:
+        if frame.head.snapshot:
+            followed.limited(self._depth(frame.payload), by_answer=False)
+        if reason := followed.update(frame.head, self._wire.rule):
+            self._reset(followed, frame.recv_ns, reason)
+        self._merge(followed, frame.recv_ns)
 
-    def _merge(self, followed: _Followed, recv_ns: int) -> None:
+    def _merge(self, followed: Followed, recv_ns: int) -> None:
         if followed.book.merge():
             self._whole_book(followed, recv_ns)
 
     # Control lines.
 
-    def _whole_book(self, followed: _Followed, recv_ns: int) -> None:
+    def _whole_book(self, followed: Followed, recv_ns: int) -> None:
         self._add(followed.key, recv_ns, encode_control(recv_ns, BOOK, **followed.book.fields()))
 
-    def _reset(self, followed: _Followed, recv_ns: int, reason: str) -> None:
+    def _reset(self, followed: Followed, recv_ns: int, reason: str) -> None:
         self._add(followed.key, recv_ns, encode_control(recv_ns, RESET, reason=reason))
         followed.book.clear()
         followed.lane.forget(followed.symbol)
 
     def _listen(self, now_s: float, recv_ns: int) -> list[Alarm]:
-        """Lanes whose connection is to be replaced; books that fell silent are void."""
+        """Lanes whose connection is to be replaced; books that fell silent are void.
+
+        One whose snapshots come in its stream is asked for anew, over the same connection (`streams_due`).
+        """
         alarms = []
         for lane, channel in self._watch.silent(self._lanes, now_s):
             if channel is None:
                 alarms.append(Alarm(lane, "no frame for too long", dead=True))
             elif channel.stream.book:
-                reason = self._watch.reason(channel)
-                self._reset(self._followed[channel.stream.symbol], recv_ns, reason)
-                alarms.append(Alarm(lane, reason, dead=False))
+                reason, followed = self._watch.reason(channel), self._followed[channel.stream.symbol]
+                if followed.book.live or not self._in_stream:
+                    self._reset(followed, recv_ns, reason)
+                if not self._in_stream:
+                    alarms.append(Alarm(lane, reason, dead=False))
         return alarms
 
-    # States.
-
-    def _state(self, followed: _Followed) -> tuple[State, str]:
-        if any(lane.publisher is None for lane in followed.lanes):
-            return (State.DOWN, followed.problem) if followed.problem else (State.CONNECTING, "")
-        quiet = [
-            self._watch.reason(channel) for channel in followed.channels if self._watch.is_silent(channel)
-        ]
-        if quiet:
-            return State.STALE, "; ".join(quiet)
-        return (State.LIVE, "") if followed.book.live else (State.SYNCING, followed.problem)
-
-    def _on(self, lane: Lane) -> list[_Followed]:
+    def _on(self, lane: Lane) -> list[Followed]:
         return [self._followed[symbol] for symbol in sorted(lane.symbols)]
 
     def _add(self, key: bytes, recv_ns: int, line: bytes) -> None:

@@ -2,7 +2,8 @@
 
 A lane (`connectors.lane`) is held open: a lost connection is opened again after a wait with full jitter, an old one
 is replaced before the venue closes it, at once when the venue says so or when one of its books falls silent.
-Frames go to the publisher, its records to the outbox; while that is full no socket is read.
+Frames go to the publisher, its records to the outbox; while that is full no socket is read. What is said over a
+connection is up to its `Dialogue`; a venue that refuses the key or the address is left alone for ten minutes.
 """
 
 import asyncio
@@ -11,25 +12,30 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from math import inf, isfinite
+from urllib.parse import quote
 
 import aiohttp
 import structlog
+from msgspec import json
 
+from connectors.connection import Connection, Socket
 from connectors.endpoint import Endpoint, redacted
 from connectors.lane import Lane, lanes
+from connectors.listing import Listing
 from connectors.outbox import Outbox
 from connectors.publisher import BOOK_EVERY_S, Publisher
 from connectors.reconnect import Allowance, Backoff, rollover_s
 from connectors.rest import Gate, Rest, RestError
 from connectors.snapshots import Snapshots
+from connectors.subscriptions import Renewals
 from connectors.telemetry import State, Telemetry
-from connectors.venue import Instrument, Market, ParseError
+from connectors.venue import Instrument, Market, ParseError, Reply
 
+# Statuses of a handshake that no haste will mend: the key, the plan, the address.
+FATAL = (401, 402, 403)
 MESSAGE_BYTES_MAX = 32 << 20  # the venue is told 1009 for more
 CLOSE_S = 2.0
-
-Socket = aiohttp.ClientWebSocketResponse[Literal[False]]
 
 _log = structlog.get_logger(__name__)
 
@@ -48,25 +54,19 @@ class Timing:
     instruments_wait_s: float = 10.0  # the sockets open without what the venue says of its instruments
     instruments_every_s: float = 3600.0
     book_every_s: float = BOOK_EVERY_S
+    answer_s: float = 10.0  # to a login, or of a snapshot to a subscription
+    barred_s: float = 600.0  # a venue that refuses us is left alone
     connection_s: float | None = None  # None: the venue's
     silence_factor: float = 1.0
 
 
-class _Connection:
-    """One open socket of a lane."""
-
-    def __init__(self, lane: Lane, origin: bytes, socket: Socket) -> None:
-        self.lane, self.origin, self.socket = lane, origin, socket
-        self.opened_s = time.monotonic()
-        self.due = asyncio.Event()  # it is to be replaced
-        self.reason = ""
-        self.reader: asyncio.Task[None] | None = None
-
-
 class Session:
-    """One market, live. `run` ends when it is cancelled, or with an error that nothing here can mend."""
+    """One market, live. `run` ends when it is cancelled, or with an error that nothing here can mend.
 
-    def __init__(
+    `key` is the secret of a market with `Live.key_env`: without it the market is down, and nothing is tried.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it joins all parts of a market
         self,
         market: Market,
         endpoint: Endpoint,
@@ -76,6 +76,7 @@ class Session:
         telemetry: Telemetry,
         partitions: int,
         timing: Timing = Timing(),
+        key: str = "",
     ) -> None:
         self._market, self._live, self._endpoint = market, market.live, endpoint
         self._symbols = list(symbols)
@@ -86,10 +87,17 @@ class Session:
             http, endpoint.rest_url, Gate(self._live.weight_per_minute), self._live.weight_header, random.random,
             (timing.backoff_base_s, timing.backoff_cap_s),
         )  # fmt: skip
+        self._listing = Listing(market, self._symbols, self._rest)
+        self._key = key
         self._opened = 0
-        self._current: dict[Lane, _Connection] = {}
+        self._barred_until_s = 0.0
+        self._current: dict[Lane, Connection] = {}
+        self._connections: dict[bytes, Connection] = {}
         self._publisher: Publisher
         self._snapshots: Snapshots
+        self._renewals = Renewals(
+            random.random, (timing.backoff_base_s, timing.backoff_cap_s), timing.answer_s
+        )
         self._log = _log.bind(venue=market.name)
 
     async def run(self) -> None:
@@ -100,8 +108,11 @@ class Session:
         """
         for symbol in self._symbols:
             self._telemetry.feed(self._market.name, symbol)
+        if self._live.key_env is not None and not self._key:
+            self._down(f"no key: set {self._live.key_env}")
+            return
         instruments = await self._instruments_in_time()
-        held = lanes(self._market, self._known(instruments))
+        held = lanes(self._market, self._listing.known(instruments, self._telemetry))
         self._publisher = Publisher(
             self._market, held, self._telemetry, self._partitions, time.monotonic(),
             self._timing.book_every_s, self._timing.silence_factor,
@@ -116,9 +127,15 @@ class Session:
                     tasks.create_task(self._hold(lane, tasks))
                 tasks.create_task(self._cut(tasks))
                 tasks.create_task(self._tick(tasks))
-                tasks.create_task(self._refresh(known=bool(instruments)))
+                if self._live.instruments is not None:
+                    tasks.create_task(self._refresh(known=bool(instruments)))
         finally:
             self._outbox.put(self._publisher.take(cut=True))
+
+    def _down(self, reason: str) -> None:
+        self._log.error("market is down", reason=reason)
+        for symbol in self._symbols:
+            self._telemetry.feed(self._market.name, symbol).become(State.DOWN, reason)
 
     # Instruments.
 
@@ -126,54 +143,17 @@ class Session:
         """Those followed; none if the venue does not answer soon: then ticks are inferred until it does."""
         try:
             async with asyncio.timeout(self._timing.instruments_wait_s):
-                return await self._instruments()
+                return await self._listing.fetch()
         except (TimeoutError, RestError, ParseError) as error:
             self._log.warning("no instruments yet", error=str(error) or type(error).__name__)
             return []
-
-    async def _instruments(self) -> list[Instrument]:
-        """What the venue says of the symbols followed; without those it does not know."""
-        try:
-            return await self._asked(self._symbols)
-        except RestError as error:
-            if error.status != 400 or len(self._symbols) == 1:
-                raise
-            # One unknown symbol spoils the request for all of them.
-            return [each for symbol in self._symbols for each in await self._instrument(symbol)]
-
-    async def _instrument(self, symbol: str) -> list[Instrument]:
-        try:
-            return await self._asked([symbol])
-        except RestError as error:
-            if error.status != 400:
-                raise
-            return []
-
-    async def _asked(self, symbols: Sequence[str]) -> list[Instrument]:
-        if self._live.instruments is None:
-            return []
-        bodies = [(await self._rest.get(each)).body for each in self._live.instruments(list(symbols))]
-        return [each for body in bodies for each in self._followed(body)]
-
-    def _followed(self, body: bytes) -> list[Instrument]:
-        return [each for each in self._market.instruments(body) if each.symbol in self._symbols]
-
-    def _known(self, instruments: list[Instrument]) -> list[str]:
-        if not instruments:
-            return self._symbols
-        known = {instrument.symbol for instrument in instruments}
-        for symbol in self._symbols:
-            if symbol not in known:
-                self._telemetry.feed(self._market.name, symbol).become(State.DOWN, "unknown to the venue")
-                self._log.error("the venue does not know this symbol", symbol=symbol)
-        return [symbol for symbol in self._symbols if symbol in known]
 
     async def _refresh(self, *, known: bool) -> None:
         backoff = Backoff(random.random, 5.0, self._timing.instruments_every_s)
         while True:
             await asyncio.sleep(self._timing.instruments_every_s if known else backoff.failed())
             try:
-                self._publisher.on_instruments(time.time_ns(), await self._instruments())
+                self._publisher.on_instruments(time.time_ns(), await self._listing.fetch())
                 known = True
             except (RestError, ParseError) as error:
                 known = False
@@ -196,21 +176,23 @@ class Session:
                 await asyncio.sleep(backoff.failed(healthy_s))
                 current = await self._open(lane, backoff, tasks)
 
-    async def _is_due(self, connection: _Connection) -> bool:
+    async def _is_due(self, connection: Connection) -> bool:
         """Wait until the connection ends (False) or is to be replaced (True)."""
         age_s = rollover_s(self._timing.connection_s or self._live.connection_s, random.random)
         due = asyncio.ensure_future(connection.due.wait())
         assert connection.reader is not None
-        left_s = connection.opened_s + age_s - time.monotonic()
+        left_s = max(0.0, connection.opened_s + age_s - time.monotonic())
         try:
             await asyncio.wait(
-                (connection.reader, due), timeout=max(0.0, left_s), return_when=asyncio.FIRST_COMPLETED
+                (connection.reader, due),
+                timeout=left_s if isfinite(left_s) else None,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
             due.cancel()
         return not connection.reader.done()
 
-    async def _succeed(self, old: _Connection, backoff: Backoff, tasks: asyncio.TaskGroup) -> _Connection:
+    async def _succeed(self, old: Connection, backoff: Backoff, tasks: asyncio.TaskGroup) -> Connection:
         """Replace a connection: the new one is open before the old one is closed."""
         fresh = await self._open(old.lane, backoff, tasks)
         assert old.reader is not None and fresh.reader is not None
@@ -219,33 +201,43 @@ class Session:
             if old.reader.done() or fresh.reader.done():
                 break
             await asyncio.sleep(self._timing.cut_s)
+            if not fresh.dialogue.settled:
+                until_s = time.monotonic() + self._timing.overlap_s
         if fresh.reader.done() and not old.reader.done():
             await asyncio.sleep(backoff.failed())
             return old
         if not old.reader.done():
-            self._publisher.hand_over(old.lane)
-            await self._end(old, "replaced")
+            self._publisher.hand_over(old.lane, time.time_ns())
+            await old.end("replaced")
         return fresh
 
-    async def _open(self, lane: Lane, backoff: Backoff, tasks: asyncio.TaskGroup) -> _Connection:
+    async def _open(self, lane: Lane, backoff: Backoff, tasks: asyncio.TaskGroup) -> Connection:
         """A new connection of the lane, being read; waits and tries until there is one."""
-        url = self._endpoint.ws_url + self._live.socket_url(lane.path, list(lane.channels), "")
+        url = self._endpoint.ws_url + self._live.socket_url(lane.path, list(lane.channels), self._key)
         while True:
+            while wait_s := max(0.0, self._barred_until_s - time.monotonic()):  # noqa: ASYNC110 - the time sets it
+                await asyncio.sleep(wait_s)
             try:
                 socket = await self._connect(url)
                 break
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 wait_s, reason = max(backoff.failed(), _retry_after_s(error)), _described(error)
+                if isinstance(error, aiohttp.WSServerHandshakeError) and error.status in FATAL:
+                    wait_s = max(wait_s, self._timing.barred_s)
             self._publisher.unreachable(lane, reason)
             self._log.warning("cannot connect", url=redacted(url), reason=reason, again_in_s=round(wait_s, 1))
             await asyncio.sleep(wait_s)
         self._opened += 1
-        connection = _Connection(lane, b"ws-%d" % self._opened, socket)
+        now_s = time.monotonic()
+        connection = Connection(lane, b"ws-%d" % self._opened, socket, self._live, self._key, now_s)
         self._log.info(
             "connected", url=redacted(url), streams=len(lane.channels), origin=connection.origin.decode()
         )
-        self._publisher.opened(lane, connection.origin, time.monotonic())
+        self._publisher.opened(lane, connection.origin, now_s)
+        self._connections[connection.origin] = connection
         connection.reader = tasks.create_task(self._read(connection))
+        self._renewals.expect(lane.books, inf)
+        connection.speaker = tasks.create_task(self._speak(connection))
         return connection
 
     async def _connect(self, url: str) -> Socket:
@@ -262,10 +254,16 @@ class Session:
         finally:
             self._connects.settle(time.monotonic())
 
-    async def _read(self, connection: _Connection) -> None:
+    async def _speak(self, connection: Connection) -> None:
+        """Say what is to be said until the connection ends; then books that are not told are asked for anew."""
+        async for _ in connection.speak(self._timing.answer_s):
+            self._renewals.expect(connection.lane.books, time.monotonic())
+
+    async def _read(self, connection: Connection) -> None:
         """Publish what arrives until the connection ends; pings are answered by `receive`."""
         lane, origin, socket, outbox = connection.lane, connection.origin, connection.socket, self._outbox
         receive, publish, now_ns = socket.receive, self._publisher.on_frame, time.time_ns
+        secrets = _spellings(self._key)
         data = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
         try:
             while True:
@@ -273,9 +271,15 @@ class Session:
                 recv_ns = now_ns()
                 if message.type not in data:
                     break
-                if publish(lane, origin, recv_ns, message.data):
+                payload = message.data
+                for secret in secrets:
+                    payload = payload.replace(secret, b"***")
+                head = publish(lane, origin, recv_ns, payload)
+                if head.closing:
                     self._log.info("the venue announces the end of a connection", origin=origin.decode())
                     connection.due.set()
+                if head.reply is not None and not self._goes_on(connection, head.reply):
+                    break
                 if outbox.full:
                     await outbox.room()
         except asyncio.CancelledError:
@@ -283,15 +287,30 @@ class Session:
             raise
         finally:
             reason = connection.reason or f"connection closed, code {socket.close_code}"
+            del self._connections[origin]
+            if connection.speaker is not None:
+                connection.speaker.cancel()
             self._publisher.lost(lane, origin, time.time_ns(), reason)
             self._log.info("disconnected", origin=origin.decode(), reason=reason)
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
                 await socket.close()
 
-    async def _end(self, connection: _Connection, reason: str) -> None:
-        connection.reason = reason
-        with suppress(aiohttp.ClientError, OSError, TimeoutError):
-            await connection.socket.close()
+    def _goes_on(self, connection: Connection, reply: Reply) -> bool:
+        """Take note of an answer; False if the connection is of no use."""
+        if reply.ready:
+            connection.dialogue.begin()
+            connection.news.set()
+        if reply.error:
+            self._log.warning(
+                "the venue refuses",
+                reason=reply.error,
+                symbols=reply.refused,
+                origin=connection.origin.decode(),
+            )
+        if reply.fatal:
+            self._barred_until_s = time.monotonic() + self._timing.barred_s
+            connection.reason = reply.error or "refused by the venue"
+        return not reply.fatal
 
     # Timers.
 
@@ -303,7 +322,20 @@ class Session:
             self._outbox.put(self._publisher.take(cut=True))
             if self._outbox.failed.done():
                 self._outbox.failed.result()
-            self._snapshots.ask(tasks)
+            if self._live.snapshot is not None:
+                self._snapshots.ask(tasks)
+            else:
+                self._renew(time.monotonic())
+
+    def _renew(self, now_s: float) -> None:
+        """Follow anew the streams whose books wait for a snapshot."""
+        waiting = self._publisher.streams_due()
+        for symbol in self._renewals.due(waiting, now_s):
+            origin, stream = waiting[symbol]
+            if (connection := self._connections.get(origin)) is not None:
+                self._log.info("book asked for anew", symbol=symbol, origin=origin.decode())
+                connection.dialogue.renew(stream)
+                connection.news.set()
 
     async def _tick(self, tasks: asyncio.TaskGroup) -> None:
         while True:
@@ -313,7 +345,7 @@ class Session:
                 if (connection := self._current.get(alarm.lane)) is None:
                     continue
                 if alarm.dead:
-                    tasks.create_task(self._end(connection, alarm.reason))
+                    tasks.create_task(connection.end(alarm.reason))
                 else:
                     connection.due.set()
             self._telemetry.queues[self._market.name] = {
@@ -321,6 +353,12 @@ class Session:
                 "rest_waiting": self._rest.waiting,
                 "rest_weight_used": self._rest.gate.used(time.monotonic()),
             }
+
+
+def _spellings(key: str) -> set[bytes]:
+    """How a venue may repeat the key when it refuses it: as it is, as in an address, as in JSON."""
+    found = {key, quote(key, safe=""), json.encode(key).decode()[1:-1]} if key else ()
+    return {spelling.encode() for spelling in found}
 
 
 def _retry_after_s(error: BaseException) -> float:

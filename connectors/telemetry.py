@@ -36,6 +36,7 @@ class Feed:
     __slots__ = (
         "_delays",
         "bytes",
+        "complaints",
         "gaps",
         "last_bytes",
         "last_messages",
@@ -53,6 +54,7 @@ class Feed:
         self.symbol = symbol
         self.state, self.reason = State.CONNECTING, ""
         self.messages = self.bytes = self.gaps = self.resyncs = self.reconnects = self.unreadable = 0
+        self.complaints = 0
         self.received_ns = 0
         self.last_messages = self.last_bytes = 0
         self._delays: deque[int] = deque(maxlen=DELAYS)
@@ -93,6 +95,7 @@ class Feed:
             "resyncs": self.resyncs,
             "reconnects": self.reconnects,
             "unreadable": self.unreadable,
+            "complaints": self.complaints,
             "delay_ms_p50": delays and delays[0],
             "delay_ms_p99": delays and delays[1],
         }
@@ -180,6 +183,7 @@ _COUNTERS = {
     "resyncs": "books begun anew from a snapshot",
     "reconnects": "connections lost and opened again",
     "unreadable": "frames that are not what the venue documents",
+    "complaints": "answers by which the venue refuses or complains",
 }
 
 

@@ -2,14 +2,14 @@
 
 Written from the docstrings of `flows.kernels.depth`, `connectors.book_sync` and `connectors.record`, not from the
 kernel, and slow on purpose: json, Decimal, dicts, lists. The one thing it shares with the kernel is the default
-width of a bin (`connectors.instruments`) and the venue's canonical names. It reads Binance's frames.
+width of a bin (`connectors.instruments`) and the venue's canonical names. `tests.wires` reads the venues' frames.
 """
 
 import json
 import math
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -19,6 +19,7 @@ import numpy as np
 
 from connectors.instruments import agreed_bin_step, bin_step
 from connectors.venue import market
+from tests.wires import GAP, NEXT, STALE, WIRES, At, Malformed, Message, Side, checksum, levels_of, load
 
 BINS = 704
 BANDS = (10, 25, 50, 100)
@@ -26,41 +27,7 @@ INTERVALS = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
 GRACE_MS = 250
 SILENCE_S_MAX = 3600
 FUTURE_MS_MAX = 60_000
-DIGITS_MAX = 18
 WAITING_BYTES_MAX = 16 << 20
-
-BOOK_CHANNELS = ("depth", "depthUpdate")
-TRADE_CHANNELS = ("trade", "aggTrade")
-OTHER_CHANNELS = (
-    "bookTicker",
-    "kline",
-    "markPrice",
-    "markPriceUpdate",
-    "depth20",
-    "forceOrder",
-    "!forceOrder",
-)
-OTHER_FIRST_KEYS = ("u", "timezone", "result", "id", "error", "code")
-
-NEXT, STALE, GAP = "next", "stale", "gap"
-DECIMAL = re.compile(r"[0-9]+(\.[0-9]+)?")
-Side = dict[Decimal, Decimal]
-
-
-class Malformed(ValueError):
-    pass
-
-
-@dataclass
-class Message:
-    """A frame about the book: a change of it or a snapshot."""
-
-    event_ms: int
-    first_id: int
-    last_id: int
-    previous_id: int
-    bids: list[tuple[Decimal, Decimal]]
-    asks: list[tuple[Decimal, Decimal]]
 
 
 @dataclass
@@ -95,6 +62,8 @@ class Book:
     updates: int = 0
     received_ns: int = 0
     decimals: int = 0  # the finest price seen
+    depth: int = 0  # levels a side that the venue tells of; 0: all
+    told_depth: int = 0  # what it has said of the next snapshot's
     waiting: deque[tuple[int, bytes, int]] = field(default_factory=deque)
     open: dict[int, list[tuple[Column, Decimal, int]]] = field(
         default_factory=lambda: {n: [] for n in INTERVALS}
@@ -118,6 +87,18 @@ class Book:
                     side[price] = size
                 else:
                     side.pop(price, None)
+        if self.depth:
+            self.bids = {price: self.bids[price] for price in sorted(self.bids, reverse=True)[: self.depth]}
+            self.asks = {price: self.asks[price] for price in sorted(self.asks)[: self.depth]}
+
+    def covered(self) -> tuple[Decimal | float, Decimal | float]:
+        """Lowest bid and highest ask up to which the book is known whole."""
+        if not self.depth:
+            return self.covered_low, self.covered_high
+        return (
+            min(self.bids) if len(self.bids) >= self.depth else Decimal(0),
+            max(self.asks) if len(self.asks) >= self.depth else math.inf,
+        )
 
     def clear(self) -> None:
         self.bids, self.asks = {}, {}
@@ -131,7 +112,7 @@ class Oracle:
 
     def __init__(self, market_name: str) -> None:
         self.venue = market_name
-        self.follows: Callable[..., str] = spot_follows if market_name == "binance_spot" else futures_follows
+        self.wire = WIRES[market_name]
         self.canonical = market(market_name).canonical
         self.books: dict[bytes, Book] = {}
         self.clock_ms = 0
@@ -162,13 +143,18 @@ class Oracle:
             if origin.startswith("!"):
                 self.on_control(book, recv_ns, origin, json.loads(payload, parse_float=Decimal))
                 return
-            frame = json.loads(payload)
-            kind = kind_of(frame)
+            frame = load(payload)
+            if not isinstance(frame, dict) or not frame:
+                raise Malformed
+            kind = self.wire.kind(frame)
             if kind == "depth":
-                self.on_depth(book, recv_ns, origin, payload, message_of(frame))
+                self.on_depth(book, recv_ns, origin, payload, self.wire.message(frame))
             elif kind == "snapshot":
                 self.counts["snapshots"] += 1
-                self.on_snapshot(book, recv_ns, origin, message_of(frame), None)
+                self.on_snapshot(book, recv_ns, origin, self.wire.message(frame), None)
+            elif kind == "subscription":
+                self.counts["other"] += 1
+                self.on_subscription(book, recv_ns, self.wire.followed(frame))
             else:
                 self.counts[kind] += 1
         except (Malformed, ValueError, KeyError, TypeError):
@@ -183,13 +169,12 @@ class Oracle:
             if book.bin_step is None and fields.get("bin_step") is not None:
                 book.bin_step = Decimal(fields["bin_step"])
         elif origin == "!book":
-            self.on_snapshot(book, recv_ns, origin, message_of(fields), fields["covered"])
+            update_id = fields["lastUpdateId"] if self.wire.ids else 0
+            levels = levels_of(fields["bids"]), levels_of(fields["asks"])
+            message = Message(0, update_id, update_id, -1, *levels, depth=fields.get("depth", 0))
+            self.on_snapshot(book, recv_ns, origin, message, fields["covered"])
         elif origin == "!reset":
-            if book.live:
-                self.counts["resets"] += 1
-                self.event(book, self.clock_ms, "reset", recv_ns)
-            book.clear()
-            book.waiting.clear()
+            self.on_reset(book, self.clock_ms, recv_ns)
         elif origin == "!clock":
             time_ms = fields["time_ns"] // 1_000_000
             if time_ms > recv_ns // 1_000_000 + FUTURE_MS_MAX:
@@ -203,35 +188,107 @@ class Oracle:
     # Book messages and snapshots.
 
     def on_depth(self, book: Book, recv_ns: int, origin: str, payload: bytes, message: Message) -> None:
-        event_ms = message.event_ms or self.clock_ms or recv_ns // 1_000_000
+        event_ms = message.event_ms or (self.clock_ms if self.wire.timed else 0)
+        if not (self.wire.timed and message.whole):
+            event_ms = event_ms or recv_ns // 1_000_000
         if event_ms > recv_ns // 1_000_000 + FUTURE_MS_MAX:
             raise Malformed
         self.counts["depth_messages"] += 1
         self.see_digits(book, message)
         self.clock_ms = max(self.clock_ms, event_ms)
         second = event_ms // 1000
+        if message.whole:
+            self.on_whole(book, event_ms, recv_ns, message)
+            return
         if book.second is None:
             book.second = book.heard = second
-        verdict = self.follows(book, message) if book.live else None
+        verdict = self.verdict(book, message)
         if verdict == STALE:
             self.counts["stale"] += 1
             return
         if verdict == GAP:
             self.on_gap(book, event_ms, recv_ns)
+        elif verdict == NEXT and not self.agrees(book, message):
+            self.on_mismatch(book, event_ms, recv_ns)
+            self.close(book, second, recv_ns)
+            return
         self.close(book, second, recv_ns)
         if verdict == NEXT:
             if second < book.second:
                 self.counts["late"] += 1
             self.apply(book, event_ms, recv_ns, message)
-        else:
+        elif not self.wire.in_stream:
             book.waiting.append(
                 (recv_ns, payload, len(f"{recv_ns} {origin} {len(payload)} \n") + len(payload))
             )
             while sum(size for _, _, size in book.waiting) > WAITING_BYTES_MAX:
                 book.waiting.popleft()
 
+    def verdict(self, book: Book, message: Message) -> str | None:
+        return self.wire.follows(At(book.update_id, book.seeded), message) if book.live else None
+
+    def agrees(self, book: Book, message: Message) -> bool:
+        """Whether the book after the message is the one that its checksum is of."""
+        if message.checksum is None:
+            return True
+        after = Book(b"", "", bids=dict(book.bids), asks=dict(book.asks), depth=book.depth)
+        after.set(message)
+        return checksum(after.bids, after.asks) == message.checksum
+
+    def on_mismatch(self, book: Book, event_ms: int, recv_ns: int) -> None:
+        """Messages are missing: what was held is void."""
+        self.counts["gaps"] += 1
+        self.event(book, event_ms, "checksum", recv_ns)
+        book.clear()
+
+    def on_reset(self, book: Book, time_ms: int, recv_ns: int) -> None:
+        if book.live:
+            self.counts["resets"] += 1
+            self.event(book, time_ms, "reset", recv_ns)
+        book.clear()
+        book.waiting.clear()
+
+    def on_subscription(self, book: Book, recv_ns: int, depth: int | None) -> None:
+        if depth is not None:
+            book.told_depth = depth
+        if depth == 0:
+            self.on_reset(book, self.clock_ms, recv_ns)
+
+    def on_whole(self, book: Book, event_ms: int, recv_ns: int, message: Message) -> None:
+        """A snapshot in the stream."""
+        if book.live and self.wire.restarts(message):
+            self.on_reset(book, event_ms, recv_ns)
+        self.close(book, event_ms // 1000, recv_ns)
+        bids, asks = ({p: s for p, s in x if s} for x in (message.bids, message.asks))
+        if bids and asks and max(bids) >= min(asks):
+            self.dead_letter()
+            self.on_reset(book, event_ms, recv_ns)
+            return
+        most = max(len(bids), len(asks))
+        book.depth = book.told_depth if book.told_depth and book.told_depth >= most else message.depth
+        empty = Book(b"", "", depth=book.depth)
+        if not self.agrees(empty, message):
+            self.on_mismatch(book, event_ms, recv_ns)
+        elif book.live:
+            before = book.quotes()
+            book.bids, book.asks = {}, {}
+            book.set(message)
+            after = book.quotes()
+            if before and after:
+                book.ofi += order_flow(before, after)
+            book.updates += 1
+            book.received_ns, book.update_id, book.crossed = recv_ns, message.last_id, False
+            book.heard = book.second or 0
+            book.covered_low, book.covered_high = Decimal(0), math.inf
+            self.counts["applied"] += 1
+            self.counts["levels"] += len(bids) + len(asks)
+        else:
+            self.seed(book, recv_ns, message, Decimal(0), math.inf)
+            if book.live:
+                self.event(book, event_ms, "seeded", recv_ns)
+
     def on_gap(self, book: Book, event_ms: int, recv_ns: int) -> None:
-        if book.seeded:
+        if book.seeded and not self.wire.in_stream:
             self.counts["stale_snapshots"] += 1
             self.event(book, event_ms, "stale snapshot", recv_ns)
         else:
@@ -277,11 +334,12 @@ class Oracle:
             low = Decimal(0) if len(bids) < asked else min(bids, default=math.inf)
             high = math.inf if len(asks) < asked else max(asks, default=0.0)
         if not book.live:
+            book.depth = snapshot.depth if covered is not None else book.depth
             self.seed(book, recv_ns, snapshot, low, high)
             if book.live:
                 time_ms = snapshot.event_ms or self.clock_ms or Fraction(recv_ns, 1_000_000)
                 self.event(book, time_ms, "seeded", recv_ns)
-        elif snapshot.last_id == book.update_id:
+        elif snapshot.last_id == book.update_id and self.wire.ids:
             book.bids.update(bids)
             book.asks.update(asks)
             book.covered_low, book.covered_high = min(book.covered_low, low), max(book.covered_high, high)
@@ -304,9 +362,9 @@ class Oracle:
         # The messages that waited are taken in order; if one does not follow, it and those after it wait on.
         waiting, book.waiting = book.waiting, deque()
         for waiting_ns, payload, size in waiting:
-            message = message_of(json.loads(payload))
+            message = self.wire.message(load(payload))
             event_ms = message.event_ms or self.clock_ms
-            verdict = self.follows(book, message) if book.live else None
+            verdict = self.verdict(book, message)
             if verdict == STALE:
                 self.counts["stale"] += 1
             elif verdict == NEXT:
@@ -413,24 +471,6 @@ class Oracle:
         self.dead_letters.append(self.at)
 
 
-# Continuity.
-
-
-def spot_follows(book: Book, message: Message) -> str:
-    """Binance spot: an event with u at or below the book's id is old; one with U above id + 1 misses events."""
-    if message.last_id <= book.update_id:
-        return STALE
-    return NEXT if message.first_id <= book.update_id + 1 else GAP
-
-
-def futures_follows(book: Book, message: Message) -> str:
-    """Binance futures: pu is the id before; the first event after a snapshot reaches over the snapshot's id."""
-    if message.last_id <= book.update_id:
-        return STALE
-    reaches = book.seeded and message.first_id <= book.update_id + 1
-    return NEXT if message.previous_id == book.update_id or reaches else GAP
-
-
 # From bytes to messages.
 
 
@@ -445,53 +485,6 @@ def split(body: bytes) -> Iterator[tuple[int, tuple[int, str, bytes] | None]]:
             return
         yield at, (int(head[1]), head[2].decode(), body[head.end() : end])
         at = end + 1
-
-
-def kind_of(frame: Any) -> str:
-    """depth, snapshot, trades or other, by the stream's channel, the event type or the first key."""
-    if not isinstance(frame, dict) or not frame:
-        raise Malformed
-    first = next(iter(frame))
-    if isinstance(frame.get("stream"), str):
-        stream = frame["stream"]
-        channel = stream.split("@")[0 if stream.startswith("!") else 1].split("_")[0]
-    else:
-        channel = frame.get("e", "")
-    if channel in BOOK_CHANNELS:
-        return "depth"
-    if channel in TRADE_CHANNELS:
-        return "trades"
-    if channel in OTHER_CHANNELS:
-        return "other"
-    if not channel and first == "lastUpdateId":
-        return "snapshot"
-    if not channel and first in OTHER_FIRST_KEYS:
-        return "other"
-    raise Malformed
-
-
-def message_of(frame: dict[str, Any]) -> Message:
-    frame = frame.get("data", frame)
-    event = frame.get("E", 0)
-    is_snapshot = "lastUpdateId" in frame
-    return Message(
-        event_ms=event // 1000 if event >= 10**14 else event,
-        first_id=frame["lastUpdateId"] if is_snapshot else frame["U"],
-        last_id=frame["lastUpdateId"] if is_snapshot else frame["u"],
-        previous_id=frame.get("pu", -1),
-        bids=levels_of(frame["bids" if is_snapshot else "b"]),
-        asks=levels_of(frame["asks" if is_snapshot else "a"]),
-    )
-
-
-def levels_of(levels: list[list[str]]) -> list[tuple[Decimal, Decimal]]:
-    for level in levels:
-        if len(level) != 2:
-            raise Malformed
-        for text in level:
-            if not DECIMAL.fullmatch(text) or len(text.replace(".", "")) > DIGITS_MAX:
-                raise Malformed
-    return [(Decimal(price), Decimal(size)) for price, size in levels]
 
 
 def decimals_of(value: Decimal) -> int:
@@ -517,7 +510,7 @@ def order_flow(
 
 
 def column_of(book: Book) -> Column:
-    quotes, step = book.quotes(), book.bin_step
+    quotes, step, (covered_low, covered_high) = book.quotes(), book.bin_step, book.covered()
     assert quotes is not None and step is not None
     bid, bid_size, ask, ask_size = quotes
     mid = (bid + ask) / 2
@@ -526,8 +519,8 @@ def column_of(book: Book) -> Column:
     bid_bins, ask_bins = in_bins(book.bids, step, base), in_bins(book.asks, step, base)
     bid_bands, ask_bands = in_bands(book, mid, tick)
     last = {
-        "covered_low": float(book.covered_low),
-        "covered_high": float(book.covered_high),
+        "covered_low": float(covered_low),
+        "covered_high": float(covered_high),
         "best_bid": float(bid),
         "best_ask": float(ask),
         "best_bid_size": float(bid_size),
@@ -540,8 +533,8 @@ def column_of(book: Book) -> Column:
     prices = range(base, base + BINS)
     return Column(
         base,
-        [bid_bins.get(i, Decimal(0) if i * step >= book.covered_low else None) for i in prices],
-        [ask_bins.get(i, Decimal(0) if (i + 1) * step - tick <= book.covered_high else None) for i in prices],
+        [bid_bins.get(i, Decimal(0) if i * step >= covered_low else None) for i in prices],
+        [ask_bins.get(i, Decimal(0) if (i + 1) * step - tick <= covered_high else None) for i in prices],
         bid_bands,
         ask_bands,
         last,
@@ -562,17 +555,16 @@ def in_bands(book: Book, mid: Decimal, tick: Decimal) -> tuple[list[Decimal | No
     """Size within the bands; None where one holds a tick beyond the covered prices."""
     bids: list[Decimal | None] = []
     asks: list[Decimal | None] = []
+    covered_low, covered_high = book.covered()
     for bps in BANDS:
         low = math.ceil(mid * (10_000 - bps) / 10_000 / tick) * tick
         high = mid * (10_000 + bps) / 10_000 // tick * tick
         bids.append(
-            total(size for price, size in book.bids.items() if price >= low)
-            if low >= book.covered_low
-            else None
+            total(size for price, size in book.bids.items() if price >= low) if low >= covered_low else None
         )
         asks.append(
             total(size for price, size in book.asks.items() if price <= high)
-            if high <= book.covered_high
+            if high <= covered_high
             else None
         )
     return bids, asks

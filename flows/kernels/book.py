@@ -201,10 +201,15 @@ def _non_digits(digits):
 
 
 @_inline
-def _quotes(word):
-    """A mask whose lowest set bit is the high bit of the first quote among 8 bytes; 0 if there is none."""
-    x = word ^ np.uint64(0x2222222222222222)
+def _matches(word, eight):
+    """A mask whose lowest set bit is the high bit of the first byte that equals that of `eight`; 0 if none does."""
+    x = word ^ eight
     return (x - np.uint64(0x0101010101010101)) & ~x & _HIGH_BITS
+
+
+@_inline
+def _quotes(word):
+    return _matches(word, np.uint64(0x2222222222222222))
 
 
 @_inline
@@ -458,11 +463,8 @@ def _sided(buf, p, end, meta, ticks, lots):
 
 @_inline
 def _ends(word):
-    """As `_quotes` for the first comma or closing brace."""
-    x = word ^ np.uint64(0x2C2C2C2C2C2C2C2C)
-    y = word ^ np.uint64(0x7D7D7D7D7D7D7D7D)
-    one = np.uint64(0x0101010101010101)
-    return (((x - one) & ~x) | ((y - one) & ~y)) & _HIGH_BITS
+    """As `_matches` for the first comma or closing brace."""
+    return _matches(word, np.uint64(0x2C2C2C2C2C2C2C2C)) | _matches(word, np.uint64(0x7D7D7D7D7D7D7D7D))
 
 
 @_inline
@@ -668,31 +670,50 @@ def _name(buf, p, end):
 
 
 @_inline
+def _string_end(buf, p, end):
+    """Where the closing quote of the string whose text goes on at p stands; `end` if there is none."""
+    while p + 8 <= end:
+        mask = _quotes(_load8(buf, p))
+        if mask != np.uint64(0):
+            return p + _byte_of(mask)
+        p += 8
+    while p < end and buf[p] != _QUOTE:
+        p += 1
+    return p
+
+
+@_inline
+def _at_sign(buf, p, end):
+    """Where the first '@' of the string whose text begins at p stands; -1 if there is none."""
+    while p + 8 <= end:
+        word = _load8(buf, p)
+        mask = _quotes(word) | _matches(word, np.uint64(0x4040404040404040))
+        if mask != np.uint64(0):
+            p += _byte_of(mask)
+            break
+        p += 8
+    while p < end and buf[p] != _QUOTE and buf[p] != _AT:
+        p += 1
+    return p if p < end and buf[p] == _AT else np.int64(-1)
+
+
+@_inline
 def _channel(buf, p, end):
     """The channel in a stream's name or the event's name itself, packed as `_name` does.
 
     Of `btcusdt@depth@100ms` it is `depth`, of `!forceOrder@arr` the part before the '@', of `depthUpdate` all.
     """
-    q = p
     if p < end and buf[p] != _BANG:
-        while q < end and buf[q] != _QUOTE and buf[q] != _AT:
-            q += 1
-        if q < end and buf[q] == _AT:
-            p = q + 1
+        at = _at_sign(buf, p, end)
+        if at >= 0:
+            p = at + 1
     v = np.int64(0)
-    n = 0
-    q = p
-    while q < end:
-        c = buf[q]
+    for n in range(min(end - p, 8)):
+        c = buf[p + n]
         if c == _QUOTE or c == _AT or c == _UNDERSCORE or c == _DOT:
             break
-        if n < 8:
-            v |= np.int64(c) << np.int64(8 * n)
-        n += 1
-        q += 1
-    while q < end and buf[q] != _QUOTE:
-        q += 1
-    return v, q
+        v |= np.int64(c) << np.int64(8 * n)
+    return v
 
 
 @_inline
@@ -742,7 +763,7 @@ def _kind(buf, p, end, wire):
             kind = _look_up(untagged, untagged_kinds, first)
             return kind if kind >= 0 else np.int64(_UNKNOWN)
     if q + 2 < end and buf[q + 1] == _COLON and buf[q + 2] == _QUOTE:
-        channel, q = _channel(buf, q + 3, end)
+        channel = _channel(buf, q + 3, end)
         kind = _look_up(channels, kinds, channel)
         if kind >= 0:
             return kind
@@ -812,11 +833,8 @@ def scan(buf, p, end, meta, ticks, lots, wire):
                 sides |= 2
             n = after
         elif c == _QUOTE:
-            p += 1
-            begin = p
-            while p < end and buf[p] != _QUOTE:
-                p += 1
-            p += 1
+            begin = p + 1
+            p = _string_end(buf, begin, end) + 1
             if role == _EVENT:
                 meta[EVENT_MS] = stamp_ms(buf, begin, p)
                 if meta[EVENT_MS] < 0:
@@ -1341,9 +1359,9 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if (meta[FAR_COUNT] + levels) * 2 > far_key.shape[0]:
             return GROW, start, pos
         meta[N_DEPTH] += 1
-        if second < meta[SECOND]:
-            meta[N_LATE] += 1
         code = _update(window, far_key, far_lots, meta, ticks, lots)
+        if second < meta[SECOND] and code != MISMATCH:
+            meta[N_LATE] += 1
         if code != END:
             return code, start, pos
     return END, pos, pos

@@ -128,8 +128,7 @@ class DepthKernel:
         self._partition = partition
         self._wire = wire_array(market)
         self._book_wire = wire_array(replace(market, wire=_BOOK_LINE))
-        # Without ids nothing tells which messages a snapshot has already; it comes in their stream, behind them.
-        self._waits = market.wire.rule not in (Rule.CHECKSUM, Rule.NONE)
+        self._has_ids = market.wire.rule not in (Rule.CHECKSUM, Rule.NONE)
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
@@ -218,8 +217,7 @@ class DepthKernel:
         if code == b.FINER:
             return start if self._finer(book, body, start, end) else end
         if code == b.WAIT:
-            if self._waits:
-                book.wait(body[start:end])
+            self._wait(book, body[start:end])
         elif code == b.MISMATCH:
             self._mismatch(book)
         elif code == b.WHOLE_BOOK:
@@ -305,7 +303,7 @@ class DepthKernel:
             self._seed(book, levels, (low, high), start, line.recv_ns)
             time_ns = (event_ms or int(self._clock[0])) * 1_000_000 or line.recv_ns
             self._seeded(book, time_ns, update_id, len(levels.ticks), line.recv_ns)
-        elif update_id == m[b.LAST_ID] and self._waits:
+        elif update_id == m[b.LAST_ID] and self._has_ids:
             # Only a snapshot at the very id of a live book can add to it: what lies beyond the first one's reach.
             book.add(levels)
             book.covered[:] = min(book.covered[0], low), max(book.covered[1], high)
@@ -441,7 +439,12 @@ class DepthKernel:
         self._event(book, event_ms * 1_000_000, kind, detail, recv_ns)
         book.clear()
         self._close(book, event_ms // 1000, recv_ns)
-        book.wait(line)
+        self._wait(book, line)
+
+    def _wait(self, book: OrderBook, line: bytes) -> None:
+        """Keep a message for the next snapshot, unless that comes in the stream: behind all that it has already."""
+        if not self._market.wire.in_stream:
+            book.wait(line)
 
     def _mismatch(self, book: OrderBook) -> None:
         """The book is not the one that the checksum of the message at hand is of: messages are missing."""
@@ -684,7 +687,9 @@ def wire_array(market: Market) -> Int64s:
     one id and a time, then the tables: names by their first 8 bytes and what they mean."""
     wire = market.wire
     if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
-        raise ValueError(f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}")
+        raise ValueError(
+            f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}"
+        )
     tables: tuple[Mapping[str, int], ...] = (wire.roles, wire.routes, wire.untagged)
     packed = [len(table) for table in tables]
     packed += [int(wire.shape), Role.FIRST_ID not in wire.roles.values(), wire.timed]

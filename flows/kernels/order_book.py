@@ -113,7 +113,7 @@ class OrderBook:
             bid_lots = self.window[bid - m[b.BASE]]
             ask_lots = self.window[ask - m[b.BASE] + m[b.WIDTH]]
             m[[b.WAS_BID, b.WAS_BID_LOTS, b.WAS_ASK, b.WAS_ASK_LOTS]] = bid, bid_lots, ask, ask_lots
-        self._rebuild(levels)
+        self._rebuild(levels, keep=True)
         b.count_jump(self.window, m)
         m[b.CROSSED_NOW] = 0
         m[b.LAST_ID] = update_id
@@ -231,11 +231,14 @@ class OrderBook:
             self.settle()
             self._rebuild(Levels(ticks * price_factor, lots * size_factor, sides))
 
-    def _rebuild(self, levels: Levels) -> None:
+    def _rebuild(self, levels: Levels, keep: bool = False) -> None:
+        """Become these levels; `keep`: in the same window, if it has the best prices."""
         m, ticks, bids, asks = self.meta, levels.ticks, levels.bids, levels.asks
         best_bid = int(bids.max()) if len(bids) else -1
         best_ask = int(asks.min()) if len(asks) else b.NO_ASK
-        base, width = self._place(best_bid, best_ask)
+        base, width = int(m[b.BASE]), int(m[b.WIDTH])
+        if not (keep and base <= best_bid and best_ask < base + width):
+            base, width = self._place(best_bid, best_ask)
         far = int(np.count_nonzero((ticks < base) | (ticks >= base + width)))
         self._fill(base, width, far, levels)
         m[b.BEST_BID], m[b.BEST_ASK] = best_bid, best_ask
@@ -245,10 +248,15 @@ class OrderBook:
 
     def _fill(self, base: int, width: int, far: int, levels: Levels) -> None:
         """Lay the levels out anew, with room for at least `far` of them outside the window."""
-        size = FAR_MIN
+        size, m = FAR_MIN, self.meta
         while size < 4 * far:
             size *= 2
-        self._allocate(base, width, size)
+        if (m[b.BASE], len(self.window), len(self.far_key)) == (base, 2 * width, size):
+            self.window.fill(0)
+            self.far_key.fill(b.FAR_EMPTY)
+            m[b.FAR_COUNT] = 0
+        else:
+            self._allocate(base, width, size)
         b.fill(self.window, self.far_key, self.far_lots, self.meta, *levels)
 
     def _place(self, best_bid: int, best_ask: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ Cost: about 8 us a trade (Python a line); other lines are passed over by the com
 0.1 us where the first key names the kind, else in the time its bytes take (1 to 2 GB/s).
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,6 +27,7 @@ from flows.kernels.depth import compact, wire_array
 
 DUMP_VERSION = 1
 PAYLOAD_HEAD_BYTES = 4096
+TORN = b"torn"  # stands for the origin of what is no line
 
 TABLE_COLUMNS = {
     "trades": (
@@ -53,12 +55,8 @@ class TapeKernel:
         """Take records in log order; returns their trades."""
         rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLE_COLUMNS}
         for key, offset, body in records:
-            try:
-                for at, line in self._lines(body):
-                    self._on_line(line, (key, offset, at), rows)
-            except LineError:
-                # The depth flow reads the same lines and sets aside what is torn.
-                self.counts["torn"] += 1
+            for at, line in self._lines(body):
+                self._on_line(line, (key, offset, at), rows)
         return [Block.of(table, TABLE_COLUMNS[table], found) for table, found in rows.items() if found]
 
     def flush(self) -> list[Block]:
@@ -67,28 +65,43 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        return {name: self.counts[name] for name in ("trades_stored", "trades_left_out", "prices_stored", "dead_letters")}
+        return {
+            name: self.counts[name]
+            for name in ("trades_stored", "trades_left_out", "prices_stored", "dead_letters")
+        }
 
     def _lines(self, body: bytes) -> Iterator[tuple[int, Line]]:
-        """Trades, prices and control lines, and where each stands in the record. Raises LineError."""
+        """The lines that may hold trades or prices, control lines, and where each stands in the record.
+
+        The depth flow sets aside what is torn or of no known kind; a market without books has none, so all lines come.
+        """
+        at = 0
+        try:
+            for at in self._starts(body) if self._market.has_book else _starts(body):
+                yield at, next(record.decode_lines(body, at))
+        except LineError:
+            self.counts["torn"] += 1
+            if not self._market.has_book:
+                yield at, Line(0, TORN, body[at:])
+
+    def _starts(self, body: bytes) -> Iterator[int]:
+        """Where the lines for the tape begin, as the compiled router finds them. Raises LineError."""
         buf, at = np.frombuffer(body, np.uint8), 0
         while at < len(body):
             code, start, at = b.next_for_tape(buf, at, self._wire)
-            if code == b.END:
-                return
-            if code == b.TORN:
-                raise LineError(f"expected a line at byte {start}")
-            line = next(record.decode_lines(body, start))
-            if code != b.UNKNOWN or self._is_spaced_trade(line):
-                yield start, line
+            if code in (b.TRADES, b.CONTROL, b.TORN) or (
+                code == b.UNKNOWN and self._is_spaced_trade(body, start)
+            ):
+                yield start
 
-    def _is_spaced_trade(self, line: Line) -> bool:
-        """Whether the line is for the tape once its white space is gone."""
+    def _is_spaced_trade(self, body: bytes, start: int) -> bool:
+        """Whether the line is for the tape once its white space is gone. Raises LineError."""
+        line = next(record.decode_lines(body, start))
         payload = compact(line.payload)
         if payload == line.payload:
             return False
-        body = record.encode_line(line.recv_ns, line.origin, payload)
-        return bool(b.next_for_tape(np.frombuffer(body, np.uint8), 0, self._wire)[0] == b.TRADES)
+        bare = record.encode_line(line.recv_ns, line.origin, payload)
+        return bool(b.next_for_tape(np.frombuffer(bare, np.uint8), 0, self._wire)[0] == b.TRADES)
 
     def _on_line(
         self, line: Line, where: tuple[bytes, int, int], rows: dict[str, list[tuple[Any, ...]]]
@@ -127,7 +140,7 @@ class TapeKernel:
         return self._instruments.get(symbol) or self._market.canonical(symbol)
 
     def _price_row(self, price: Price, recv_ns: int) -> tuple[Any, ...]:
-        bid, ask = (None if x is None else float(x) for x in (price.bid, price.ask))
+        bid, ask = (math.nan if x is None else float(x) for x in (price.bid, price.ask))
         name = self._name(price.symbol)
         return name, self._market.name, price.event_ns, float(price.price), bid, ask, recv_ns, recv_ns
 
@@ -139,10 +152,10 @@ class TapeKernel:
 
     def _dead_letter(self, line: Line, where: tuple[bytes, int, int], detail: str) -> tuple[Any, ...]:
         _, offset, position = where
+        reason = "malformed trade" if self._market.has_book else "malformed message"
         head = line.payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace")
         return (
-            self._market.topic, self._partition, offset, position, "malformed trade", detail[:500], line.recv_ns, head,
-            line.recv_ns,
+            self._market.topic, self._partition, offset, position, reason, detail[:500], line.recv_ns, head, line.recv_ns,
         )  # fmt: skip
 
     def dump(self) -> bytes:
@@ -159,3 +172,11 @@ class TapeKernel:
             )
         self._aggregated, self._instruments, counts = rest
         self.counts = Counter(counts)
+
+
+def _starts(body: bytes) -> Iterator[int]:
+    """Where each line begins, and what is none after the last."""
+    at = 0
+    while at < len(body):
+        yield at
+        at += next(record.decode_lines(body, at)).encoded_bytes()

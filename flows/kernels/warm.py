@@ -14,11 +14,16 @@ from connectors.record import Record, encode_line
 from connectors.venue import market
 from flows.kernels import book
 from flows.kernels.depth import DepthKernel
+from flows.kernels.tape import TapeKernel
 
 _FRAMES = (
     b'{"lastUpdateId":1,"bids":[["1.1","1"],["0.1","1"]],"asks":[["1.2","1"],["99999.1","1"]]}',
     b'{"e":"depthUpdate","E":1000,"U":2,"u":2,"pu":1,"b":[["1.1","2"]],"a":[["1.2","0"],["1.3","1"]]}',
     b'{"e":"depthUpdate","E":61000,"U":3,"u":3,"pu":2,"b":[["1.125","2"]],"a":[]}',
+)
+_KRAKEN = (
+    b'{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":1.1,"qty":0.10}],'
+    b'"asks":[{"price":1.2,"qty":0.20}],"timestamp":"1970-01-01T00:00:01.5Z"}]}'
 )
 
 
@@ -44,6 +49,20 @@ def warm() -> None:
         warmed.recentre()
         book.count_jump(warmed.window, warmed.meta)
     assert np.any([warmed.live for warmed in books.values()])
+    _warm_limited()
+
+
+def _warm_limited() -> None:
+    """What a market with checksums and a tape call besides."""
+    served = market("kraken")
+    line = encode_line(2_000_000_000, b"warm", _KRAKEN)
+    kernel = DepthKernel(served, 0)
+    kernel.on_records([Record(b"BTC/USD", 0, line)])
+    (warmed,) = kernel._books.values()
+    warmed.limit(1)
+    warmed.reach()
+    assert warmed.would_agree(kernel._ticks, kernel._lots)
+    TapeKernel(served, 0).on_records([Record(b"BTC/USD", 0, line)])
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ CREATE OR REPLACE VIEW market.price_ticks
     venue LowCardinality(String) COMMENT 'Market that told it, e.g. twelve_data (name)',
     time DateTime64(9, 'UTC') COMMENT 'When it was the price, by the venue (UTC)',
     price Float64 COMMENT 'Last price, without a trade: no size, no side (quote currency)',
-    bid Nullable(Float64) COMMENT 'Best bid at that time; NULL: not told (quote currency)',
-    ask Nullable(Float64) COMMENT 'Best ask at that time; NULL: not told (quote currency)'
+    bid Float64 COMMENT 'Best bid at that time; NaN: not told (quote currency)',
+    ask Float64 COMMENT 'Best ask at that time; NaN: not told (quote currency)'
 )
 AS SELECT instrument, venue, fromUnixTimestamp64Nano(time_ns, 'UTC') AS time, price, bid, ask
 FROM market.prices FINAL

@@ -4,7 +4,10 @@ Each takes payloads that begin before the snapshot and returns the best bid and 
 """
 
 import asyncio
+import zlib
+from bisect import bisect_left, insort
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -141,3 +144,192 @@ def _answer(exchange: Any, message: dict[str, Any]) -> None:
         return snapshot
 
     exchange.fetch_rest_order_book_safe = fetched
+
+
+# Other venues. Each takes (key, payload) of book messages, those of a key beginning with a snapshot, as often as it is
+# given some; `best` is the best bid and ask of each key after the last.
+
+Keyed = Iterable[tuple[bytes, bytes]]
+Books = dict[bytes, Best]
+
+
+class _Sides:
+    """A dict a side; a side is searched only when its best level goes."""
+
+    __slots__ = ("ask", "asks", "bid", "bids", "last")
+
+    def __init__(self) -> None:
+        self.bids: dict[float, float] = {}
+        self.asks: dict[float, float] = {}
+        self.bid, self.ask, self.last = 0.0, 0.0, 0
+
+    def begin(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
+        self.bids, self.asks = {p: s for p, s in bids if s}, {p: s for p, s in asks if s}
+        self.bid, self.ask = max(self.bids, default=0.0), min(self.asks, default=0.0)
+
+    def change(self, bids: Iterable[tuple[float, float]], asks: Iterable[tuple[float, float]]) -> None:
+        held, best = self.bids, self.bid
+        for price, size in bids:
+            if size:
+                held[price] = size
+                if price > best:
+                    best = price
+            elif price in held:
+                del held[price]
+        self.bid = best if best in held else max(held, default=0.0)
+        held, best = self.asks, self.ask
+        for price, size in asks:
+            if size:
+                held[price] = size
+                if price < best:
+                    best = price
+            elif price in held:
+                del held[price]
+        self.ask = best if best in held else min(held, default=0.0)
+
+
+class _BybitData(msgspec.Struct):
+    u: int
+    b: list[tuple[float, float]]
+    a: list[tuple[float, float]]
+
+
+class _Bybit(msgspec.Struct):
+    type: str
+    ts: int
+    data: _BybitData
+
+
+class BybitDicts:
+    """Bybit's snapshots and deltas, ids checked."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_Bybit, strict=False).decode
+        self._books: dict[bytes, _Sides] = {}
+
+    def take(self, messages: Keyed) -> None:
+        """Read and apply them."""
+        decode, books = self._decode, self._books
+        for key, payload in messages:
+            message = decode(payload)
+            data = message.data
+            if message.type == "snapshot":
+                book = books[key] = _Sides()
+                book.begin(data.b, data.a)
+            else:
+                book = books[key]
+                if data.u != book.last + 1:
+                    raise ValueError(f"gap: {data.u} after {book.last}")
+                book.change(data.b, data.a)
+            book.last = data.u
+
+    def best(self) -> Books:
+        """Best bid and ask of each key."""
+        return {key: (book.bid, book.ask) for key, book in self._books.items()}
+
+
+class _GeminiV2(msgspec.Struct):
+    changes: list[tuple[str, float, float]]
+    trades: msgspec.Raw = msgspec.Raw()
+
+
+class GeminiV2Dicts:
+    """Gemini's `l2_updates`; the first of a symbol, which has trades, is the whole book."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_GeminiV2, strict=False).decode
+        self._books: dict[bytes, _Sides] = {}
+
+    def take(self, messages: Keyed) -> None:
+        """Read and apply them."""
+        decode, books = self._decode, self._books
+        for key, payload in messages:
+            message = decode(payload)
+            bids = [(price, size) for side, price, size in message.changes if side == "buy"]
+            asks = [(price, size) for side, price, size in message.changes if side == "sell"]
+            if message.trades:
+                book = books[key] = _Sides()
+                book.begin(bids, asks)
+            else:
+                books[key].change(bids, asks)
+
+    def best(self) -> Books:
+        """Best bid and ask of each key."""
+        return {key: (book.bid, book.ask) for key, book in self._books.items()}
+
+
+class _KrakenLevel(msgspec.Struct):
+    price: Decimal
+    qty: Decimal
+
+
+class _KrakenBook(msgspec.Struct):
+    bids: list[_KrakenLevel]
+    asks: list[_KrakenLevel]
+    checksum: int
+
+
+class _Kraken(msgspec.Struct):
+    type: str
+    data: tuple[_KrakenBook]
+
+
+class KrakenDecimals:
+    """Kraken's books at depth 25: exact digits in Decimal, prices kept sorted, zlib's CRC-32 after each message."""
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(_Kraken).decode
+        self._books: dict[bytes, tuple[_Sorted, _Sorted]] = {}
+
+    def take(self, messages: Keyed) -> None:
+        """Read, apply and check them."""
+        decode, books = self._decode, self._books
+        for key, payload in messages:
+            message = decode(payload)
+            data = message.data[0]
+            if message.type == "snapshot":
+                books[key] = _Sorted(), _Sorted()
+            bids, asks = books[key]
+            bids.change(data.bids, worst=0)
+            asks.change(data.asks, worst=-1)
+            text = asks.text(asks.prices[:10]) + bids.text(bids.prices[:-11:-1])
+            if zlib.crc32(text.encode()) != data.checksum:
+                raise ValueError(f"expected a book of checksum {data.checksum}")
+
+    def best(self) -> Books:
+        """Best bid and ask of each key."""
+        return {
+            key: (float(bids.prices[-1]), float(asks.prices[0])) for key, (bids, asks) in self._books.items()
+        }
+
+
+class _Sorted:
+    """A side: sizes by price, the prices sorted, at most 25."""
+
+    __slots__ = ("prices", "sizes")
+
+    def __init__(self) -> None:
+        self.prices: list[Decimal] = []
+        self.sizes: dict[Decimal, Decimal] = {}
+
+    def change(self, levels: list[_KrakenLevel], worst: int) -> None:
+        prices, sizes = self.prices, self.sizes
+        for level in levels:
+            price, size = level.price, level.qty
+            if not size:
+                if sizes.pop(price, None) is not None:
+                    del prices[bisect_left(prices, price)]
+                continue
+            if price not in sizes:
+                insort(prices, price)
+            sizes[price] = size
+        while len(prices) > 25:
+            del sizes[prices.pop(worst)]
+
+    def text(self, prices: list[Decimal]) -> str:
+        """The digits of these levels as the checksum wants them."""
+        sizes = self.sizes
+        return "".join(
+            f"{price:f}".replace(".", "").lstrip("0") + f"{sizes[price]:f}".replace(".", "").lstrip("0")
+            for price in prices
+        )

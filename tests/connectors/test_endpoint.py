@@ -1,5 +1,7 @@
 """Addresses: the venue's own, or the environment's."""
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.endpoint import EndpointError, endpoint, redacted
@@ -35,3 +37,10 @@ def test_secrets_of_an_address_are_not_shown() -> None:
     with pytest.raises(EndpointError) as refused:
         endpoint(SPOT, {"ISOTHERM_BINANCE_SPOT_REST": "http://user:secret@example.org?key=secret"})
     assert "secret" not in str(refused.value)
+
+
+def test_a_market_without_rest_has_no_address_of_it() -> None:
+    silent = replace(SPOT, live=replace(SPOT.live, rest_url=""))
+    assert endpoint(silent, {}).rest_url == ""
+    named = endpoint(silent, {"ISOTHERM_BINANCE_SPOT_REST": "http://127.0.0.1:1"})
+    assert named.rest_url == "http://127.0.0.1:1"

@@ -162,3 +162,62 @@ def test_time_is_told_by_the_connections_that_speak_for_books() -> None:
     lane.lost(b"a")
     lane.lost(b"b")
     assert lane.told_ns == 0
+
+
+def in_stream(timed: bool = True) -> Lane:
+    """Two connections of a lane whose book's snapshots come in its stream; the first one has told a book."""
+    lane = Lane("/stream", [BOOK, TRADES], Rule.CONSECUTIVE, in_stream=True, timed=timed)
+    lane.opened(b"a")
+    lane.admit(Frame(1, b"a", b"whole", snapshot(7)))
+    lane.opened(b"b")
+    return lane
+
+
+def snapshot(last_id: int, event_ns: int = 0) -> Head:
+    return Head(BOOK.name, event_ns, last_id, last_id, snapshot=True)
+
+
+def update(origin: bytes, last_id: int) -> Frame:
+    return Frame(1, origin, b"%d" % last_id, Head(BOOK.name, 0, last_id, last_id))
+
+
+@given(st.integers(1, 12))
+def test_a_book_passes_at_the_snapshot_of_the_successor_whatever_its_id(last_id: int) -> None:
+    lane = in_stream()
+    assert not [*lane.admit(update(b"b", 8))], "of no use before the snapshot"
+    assert numbers([*lane.admit(update(b"a", 8))]) == [8]
+    assert len([*lane.admit(Frame(1, b"b", b"whole", snapshot(last_id)))]) == 1
+    assert not [*lane.admit(update(b"a", 9))]
+    assert numbers([*lane.admit(update(b"b", last_id + 1))]) == [last_id + 1]
+    assert lane.interrupted(b"a") == [] and lane.interrupted(b"b") == ["X"]
+    lane.hand_over()
+    # A snapshot in mid-stream is no repetition either.
+    assert len([*lane.admit(Frame(1, b"b", b"whole", snapshot(1)))]) == 1
+    assert numbers([*lane.admit(update(b"b", 2))]) == [2]
+
+
+def test_a_book_whose_successor_told_no_snapshot_is_interrupted() -> None:
+    lane = in_stream()
+    assert lane.interrupted(b"a") == ["X"] and lane.interrupted(b"b") == lane.interrupted(b"c") == []
+    lane.lost(b"b")
+    assert lane.interrupted(b"a") == [] and lane.publisher == b"a"
+
+
+def test_a_stream_is_asked_for_over_the_connection_that_speaks_for_it() -> None:
+    lane = in_stream()
+    assert lane.speaker(BOOK.name) is None, "the successor is about to tell it"
+    lane.admit(Frame(1, b"b", b"whole", snapshot(9)))
+    assert lane.speaker(BOOK.name) == b"b"
+    lane.hand_over()
+    assert lane.speaker(BOOK.name) == b"b"
+    lane.lost(b"b")
+    assert lane.speaker(BOOK.name) is None
+
+
+def test_the_receive_time_stands_for_that_of_books_without() -> None:
+    lane = in_stream(timed=False)
+    lane.admit(Frame(5, b"a", b"", Head(BOOK.name, 10**15, 8, 8)))
+    assert lane.event_ns == lane.told_ns == 5
+    # The machine's clock goes back: time stands.
+    lane.admit(Frame(2, b"a", b"", Head(BOOK.name, 0, 9, 9)))
+    assert lane.event_ns == lane.told_ns == 5

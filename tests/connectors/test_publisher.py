@@ -55,7 +55,7 @@ class Bench:
 
     def frame(self, payload: bytes, origin: bytes = b"ws-1") -> bool:
         self.now_s += 0.1
-        return self.publisher.on_frame(self.lane, origin, self.recv_ns, payload)
+        return self.publisher.on_frame(self.lane, origin, self.recv_ns, payload).closing
 
     def lose(self, origin: bytes, reason: str = "gone") -> None:
         for lane in self.lanes:
@@ -165,9 +165,9 @@ def test_whatever_happens_the_flow_has_the_book_of_the_connector_and_of_the_venu
                 bench.frame(frames[at], origin)
             for at in (1, 2):
                 bench.frame(frames[at], fresh)
-            bench.publisher.hand_over(bench.lane)
+            bench.publisher.hand_over(bench.lane, bench.recv_ns)
             for lane in bench.lanes[1:]:
-                bench.publisher.hand_over(lane)
+                bench.publisher.hand_over(lane, bench.recv_ns)
             origin = fresh
         elif step == "stale":
             bench.snapshot(old)

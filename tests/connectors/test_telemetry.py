@@ -47,10 +47,12 @@ def test_a_negative_delay_is_told_as_it_is() -> None:
 def test_prometheus_is_told_the_same() -> None:
     telemetry = Telemetry()
     feed_of(telemetry).become(State.STALE, "silent")
+    telemetry.feed("binance_spot", "BTCUSDT").complaints += 2
     telemetry.queues["binance_spot"] = {"outbox_bytes": 5}
     text = generate_latest(registry(telemetry, lambda: 2099 * MS)).decode()
     labels = '{symbol="BTCUSDT",venue="binance_spot"}'
     assert f"isotherm_feed_messages_total{labels} 100.0" in text
+    assert f"isotherm_feed_complaints_total{labels} 2.0" in text
     assert f"isotherm_feed_age_seconds{labels} 1.0" in text
     assert 'isotherm_feed_state{state="stale",symbol="BTCUSDT",venue="binance_spot"} 1.0' in text
     assert 'isotherm_feed_state{state="live",symbol="BTCUSDT",venue="binance_spot"} 0.0' in text

@@ -17,7 +17,7 @@ COUNTS = (
     "gaps", "crossed", "resets", "stale_snapshots", "unused_snapshots", "dead_letters",
 )  # fmt: skip
 EVENT_COLUMNS = ("instrument", "venue", "time_ns", "kind", "update_id", "version")
-EVENT_KINDS = ("gap", "stale snapshot", "seeded", "crossed", "reset")
+EVENT_KINDS = ("gap", "checksum", "stale snapshot", "seeded", "crossed", "reset")
 
 Row = dict[str, Any]
 

@@ -1,0 +1,1 @@
+ALTER TABLE market.trades COMMENT COLUMN side 'Aggressor: buy, sell, or unknown where the source does not tell (name)';
