@@ -21,7 +21,7 @@ from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
 from connectors.session import Timing
 from connectors.settings import SPAN, SYMBOL, Configuration, Venue
-from connectors.venue import Market, market, markets
+from connectors.venue import DepthError, Market, market, markets
 from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
@@ -135,13 +135,15 @@ def connect(
             run_until_signalled(
                 Connector(feeds, log, random.random, partitions, retention, metrics_port, timing)
             )
-    except (EndpointError, KeyValueError) as error:
+    except (EndpointError, KeyValueError, DepthError) as error:
         raise Failure(str(error)) from None
     except (LogError, OSError, ExceptionGroup) as error:
         raise click.ClickException(_cause(error)) from error
 
 
 def _feed(found: Market, chosen: Venue, symbols: tuple[str, ...]) -> Feed:
+    if chosen.depth is not None:
+        found = found.at_depth(chosen.depth)
     secret = key(found.live.key_env, os.environ) if found.live.key_env else None
     where = endpoint(found, os.environ, chosen)
     return Feed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")

@@ -25,7 +25,6 @@ SPAN = r"[0-9]{1,9}[smhd]"
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Span = Annotated[str, Meta(pattern=rf"\A{SPAN}\Z")]
 Symbol = Annotated[str, Meta(pattern=rf"\A{SYMBOL}\Z")]
-Option = str | int | bool
 
 
 class SettingsError(ValueError):
@@ -39,7 +38,9 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     symbols: tuple[Symbol, ...] = ()  # as the venue writes them; (): the market's own
     ws: str | None = None  # None: the venue's own address
     rest: str | None = None
-    options: dict[str, Option] = {}
+    depth: Annotated[int, Meta(ge=1)] | None = (
+        None  # levels a side, of a venue that lets choose; None: its default
+    )
 
 
 class Log(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -230,10 +231,6 @@ def _check_names(tables: Mapping[str, Any], table: str, known: Collection[str], 
 
 
 def _venue(table: Any, where: str, name: str) -> Venue:
-    # One by one: msgspec does not say which entry of a table it minds.
-    if isinstance(table, dict) and isinstance(table.get("options"), dict):
-        for option, value in table["options"].items():
-            _convert(value, Option, where, f"{name}.options.{option}")
     venue: Venue = _convert(table, Venue, where, name)
     return venue
 

@@ -341,6 +341,9 @@ class Market:
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
     live: Live
+    # A market that lets choose how many levels a side its books have: the choices, and this market with another one.
+    depths: tuple[int, ...] = ()
+    with_depth: "Callable[[int], Market] | None" = None
     by_default: bool = True  # followed where the user names no market; a second API of one venue is not
 
     @property
@@ -348,10 +351,27 @@ class Market:
         """Name of the market's raw topic."""
         return f"raw.{self.name}"
 
+    def at_depth(self, levels: int) -> "Market":
+        """This market, its books of that many levels a side.
+
+        Raises:
+            DepthError: it does not offer them.
+        """
+        if self.with_depth is None or levels not in self.depths:
+            offered = (
+                f"one of {', '.join(map(str, self.depths))}" if self.depths else "none: it has no choice"
+            )
+            raise DepthError(f"expected as depth of {self.name} {offered}, found {levels}")
+        return self.with_depth(levels)
+
     @property
     def has_book(self) -> bool:
         """Whether it sends order books; else trades or prices only."""
         return Route.DEPTH in self.wire.routes.values()
+
+
+class DepthError(ValueError):
+    """A market has no books of that many levels."""
 
 
 class UnknownMarketError(LookupError):

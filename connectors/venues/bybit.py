@@ -578,13 +578,7 @@ def _instruments_requests(category: Category) -> Callable[[list[str]], list[Requ
 
 
 def market_of(category: Category, depth: int = DEPTH) -> Market:
-    """`bybit_spot` or `bybit_linear`, with books of that many levels a side.
-
-    Raises:
-        ValueError: `depth` is none of `DEPTHS`.
-    """
-    if depth not in DEPTHS:
-        raise ValueError(f"expected a book depth of {', '.join(map(str, DEPTHS))}, found {depth}")
+    """`bybit_spot` or `bybit_linear`, with books of that many of `DEPTHS` levels a side."""
     return Market(
         name=f"bybit_{category}",
         wire=BookWire(
@@ -599,6 +593,8 @@ def market_of(category: Category, depth: int = DEPTH) -> Market:
         canonical=canonical_spot if category == "spot" else canonical_linear,
         parse=parse,
         instruments=instruments_of(category),
+        depths=DEPTHS,
+        with_depth=lambda levels: market_of(category, levels),
         live=Live(
             ws_url=WS_URL,
             rest_url=REST_URL,

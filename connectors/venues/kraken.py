@@ -22,7 +22,7 @@ from decimal import Decimal
 from functools import lru_cache
 from math import inf
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -80,8 +80,7 @@ UNTAGGED: Mapping[str, Route] = MappingProxyType({"error": Route.OTHER})
 Symbol = Annotated[str, Meta(min_length=1, max_length=64)]
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Checksum = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-BookDepth = Literal[10, 25, 100, 500, 1000]  # "Possible values: [10, 25, 100, 500, 1000]. Default value: 10"
-DEPTHS: tuple[int, ...] = get_args(BookDepth)
+DEPTHS = (10, 25, 100, 500, 1000)  # "Possible values: [10, 25, 100, 500, 1000]. Default value: 10"
 
 # RecursionError: arrays nested thousands deep.
 _MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -412,7 +411,7 @@ SYMBOLS = CRYPTO + FOREX
 
 # 25 levels of BTC/USD reach 0.03 % from the price (2026-08-02), a heatmap needs more than 1 %: the deepest book there
 # is. It costs the connector 80 us a message where 100 levels cost 25 us, and a snapshot of 70 kB a symbol.
-DEPTH: BookDepth = 1000
+DEPTH = 1000
 
 # The busiest books change many times a second; the others may rest for minutes, and trade after hours.
 BUSIEST = CRYPTO[:5]
@@ -543,7 +542,7 @@ def _streams(symbol: str) -> list[Stream]:
 Ask = Callable[[Sequence[Stream]], list[bytes]]
 
 
-def _asking(method: str, depth: BookDepth) -> Ask:
+def _asking(method: str, depth: int) -> Ask:
     """Frames that follow streams, or follow them no longer: one for each channel, of all its symbols.
 
     The instruments come with the tickers: once on a connection, and not when a book alone is asked for anew.
@@ -572,8 +571,8 @@ def _asking(method: str, depth: BookDepth) -> Ask:
     return ask
 
 
-def kraken(depth: BookDepth = DEPTH) -> Market:
-    """The market, its books `depth` levels a side."""
+def kraken(depth: int = DEPTH) -> Market:
+    """The market, its books of that many of `DEPTHS` levels a side."""
     return Market(
         name="kraken",
         wire=BookWire(Shape.OBJECTS, Rule.CHECKSUM, ROLES, ROUTES, UNTAGGED, depth_of),
@@ -581,6 +580,8 @@ def kraken(depth: BookDepth = DEPTH) -> Market:
         canonical=canonical,
         parse=parse,
         instruments=instruments,
+        depths=DEPTHS,
+        with_depth=kraken,
         live=Live(
             ws_url=WS_URL,
             rest_url=REST_URL,

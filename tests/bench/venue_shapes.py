@@ -81,7 +81,9 @@ def bench(quick: bool) -> Iterator[Result]:
         us = 1e6 / (passes * len(_parts(shape)[1]))
         value, other = median(taken["kernel"], us), median(taken[shape.against], us)
         more = spread(taken["kernel"], us) | {"peer_value": round(other, 2), "market": shape.market}
-        yield Result(f"venue_shapes_{shape.name}", value, "us/book message", shape.against, other / value, more)
+        yield Result(
+            f"venue_shapes_{shape.name}", value, "us/book message", shape.against, other / value, more
+        )
 
 
 Contestant = Callable[[], tuple[float, Books]]
@@ -91,7 +93,9 @@ def contestants(shape: Shape, passes: int) -> tuple[Contestant, Contestant]:
     """Kernel and peer, each as a function that returns CPU seconds for all changes and the best prices at the end."""
     parts = _parts(shape)
     bare = [[(key, line.payload) for key, line in part] for part in parts]
-    ours = partial(_cpu_s, partial(_Kernel, shape, {key for key, _ in parts[0]}), passes, *map(_records, parts))
+    ours = partial(
+        _cpu_s, partial(_Kernel, shape, {key for key, _ in parts[0]}), passes, *map(_records, parts)
+    )
     return ours, partial(_cpu_s, shape.peer, passes, *bare)
 
 

@@ -39,7 +39,7 @@ depth = 9102
 [venues.kraken]
 symbols = ["BTC/USD", "EUR/USD", "xbteur", "OANDA:EUR_USD", "X:BTC-USD"]
 ws = "wss://ws.example.org"
-options = {depth = 1000, archived = true, region = "eu"}
+depth = 1000
 
 [venues.binance_spot]
 enabled = false
@@ -65,7 +65,7 @@ def test_every_setting(tmp_path: Path) -> None:
     kraken = found.venue("kraken")
     assert kraken.symbols == ("BTC/USD", "EUR/USD", "xbteur", "OANDA:EUR_USD", "X:BTC-USD")
     assert (kraken.ws, kraken.rest) == ("wss://ws.example.org", None)
-    assert kraken.options == {"depth": 1000, "archived": True, "region": "eu"}
+    assert kraken.depth == 1000
     assert found.venue("twelve_data").symbols == ()
 
 
@@ -111,10 +111,11 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[venues.krakn]", "venues: expected one of binance_spot, kraken, twelve_data, found 'krakn'"),
         ("venues = ['kraken']", "venues: expected a table, found a list"),
         ("venues.kraken = 'BTC/USD'", "venues.kraken: expected a table, found 'BTC/USD'"),
-        ("[venues.kraken]\nsymbol = 'x'", "venues.kraken: expected one of enabled, symbols, ws, rest, options, found"),
+        ("[venues.kraken]\nsymbol = 'x'", "venues.kraken: expected one of enabled, symbols, ws, rest, depth, found"),
         ("[venues.kraken]\nsymbols = 'BTC/USD'", "venues.kraken.symbols: expected a list, found 'BTC/USD'"),
         ("[venues.kraken]\nsymbols = ['A', 'B C']", "venues.kraken.symbols.1: expected a symbol as the venue"),
-        ("[venues.kraken.options]\ndepth = 1.5", "venues.kraken.options.depth: expected bool | int | str, found '1.5'"),
+        ("[venues.kraken]\ndepth = 1.5", "venues.kraken.depth: expected int, found '1.5'"),
+        ("[venues.kraken]\ndepth = 0", "venues.kraken.depth: expected int >= 1, found '0'"),
         ("[venues.kraken]\nenabled = 1", "venues.kraken.enabled: expected bool, found '1'"),
         ("a = ", "expected TOML in UTF-8, found: "),
         ("a = 1\na = 2", "expected TOML in UTF-8, found: "),
@@ -146,7 +147,7 @@ def test_a_wrong_variable_is_told(tmp_path: Path, name: str, value: str, said: s
         "[venues.twelve_data]\nkey = 'pl4nted'",
         "[venues.twelve_data]\napi_key = 'pl4nted'",
         "[venues.twelve_data]\napiKey = 'pl4nted'",
-        "[venues.twelve_data.options]\ntoken = 'pl4nted'",
+        "[venues.twelve_data.more]\ntoken = 'pl4nted'",
         "[venues.twelve_data]\nws = 'wss://ws.twelvedata.com/v1/quotes/price?apikey=pl4nted'",
         "[venues.twelve_data]\nrest = 'https://me:pl4nted@api.twelvedata.com'",
         "[keys]\ntwelve_data = 'pl4nted'",
@@ -193,7 +194,7 @@ NAMES = [
     "keep",
     "kraken",
 ]
-NAMES += ["depth", "symbols", "options", "ws", "enabled"]
+NAMES += ["depth", "symbols", "ws", "enabled"]
 
 
 def tables(values: st.SearchStrategy[object]) -> st.SearchStrategy[dict[str, object]]:

@@ -246,8 +246,11 @@ def test_the_depth_of_the_book_is_a_choice(depth: int) -> None:
 
 
 def test_a_depth_not_served() -> None:
-    with pytest.raises(ValueError, match="1, 50, 200, 1000, found 500"):
-        bybit.market_of("linear", 500)
+    assert LINEAR.at_depth(1000).live.streams("BTCUSDT")[0].name == "orderbook.1000.BTCUSDT"
+    with pytest.raises(ValueError, match="depth of bybit_linear one of 1, 50, 200, 1000, found 500"):
+        LINEAR.at_depth(500)
+    with pytest.raises(ValueError, match="depth of gemini none: it has no choice, found 500"):
+        market("gemini").at_depth(500)
 
 
 @pytest.mark.parametrize(
