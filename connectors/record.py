@@ -14,7 +14,9 @@ payload is a JSON object:
 
 * `!instrument` tick, lot, canonical name ... of the key's instrument, before its data and on change.
 * `!reset`      the book can no longer be trusted; `reason` says why.
-* `!book`       the connector's own synced book in full, at an exact update id (see `connectors.venue`).
+* `!book`       the connector's own synced book in full, at an exact update id where the venue has ids: `lastUpdateId`,
+  `bids` and `asks` as the venue writes them, `covered` prices (null: all are there) and `depth`, levels a side, where
+  the venue tells of the best ones only.
 * `!clock`      the venue time the partition has reached: silence is judged by it (see `connectors.venue_clock`).
 """
 

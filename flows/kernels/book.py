@@ -8,7 +8,8 @@ The state of a book is arrays (see `flows.kernels.order_book`): `window`, int64[
 each tick from `meta[BASE]` on, bids in the first half, asks in the second; `far_key`, `far_lots`, an open
 hash of the levels outside the window (key = tick * 2 + side); `meta`, int64[META], the slots named below.
 
-Cost: 3-4 us for a futures message of 1.6 KB and 68 levels, 0.1 us for a line of no interest (`make bench`).
+Cost: 1.6 us for a futures message of 1.6 KB and 68 levels, 0.4 us for one of 13, 1 us for one of 1.5 levels with its
+checksum, 0.1 us for a line of no interest (`make bench`).
 """
 
 import numba as nb
@@ -425,8 +426,10 @@ def _pairs(buf, p, end, meta, ticks, lots, n):
 
 @_compile
 def _sided(buf, p, end, meta, ticks, lots):
-    """Levels [["buy","price","size"],["sell",...],...] from the '[' at p: bids into the first half of scratch, asks
-    into the second. Returns as `_pairs`; the count is 0 where all is well."""
+    """Levels [["buy","price","size"],["sell",...],...] from the '[' at p, bids into half of scratch, asks the other.
+
+    Returns as `_pairs`; the count is 0 where all is well.
+    """
     plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
     price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
     half = ticks.shape[0] // 2
@@ -609,7 +612,7 @@ def _month_days(year, month):
 
 @_compile
 def stamp_ms(buf, p, end):
-    """UTC in ms of the RFC 3339 text at p, which a quote ends, parts of a ms cut off; -1 if it is none or before 1970."""
+    """UTC in ms of the RFC 3339 text at p, which a quote ends, cut to the ms; -1 if it is none or before 1970."""
     if p + 21 > end or buf[p + 4] != _MINUS or buf[p + 7] != _MINUS:
         return np.int64(-1)
     if buf[p + 10] | 32 != 116 or buf[p + 13] != _COLON or buf[p + 16] != _COLON:

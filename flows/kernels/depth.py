@@ -1,7 +1,7 @@
 """The depth kernel: the order books of one partition of a raw topic, second by second.
 
 What the rows mean. A *book message* is a diff of the venue; its time is the venue's event time, without one the
-partition's clock, else its receive time.
+partition's clock, else its receive time; of a venue whose messages bear none, the receive time.
 
 Second s of a book is [s, s + 1). Its *column* is the book after every message with an event time before s + 1.
 It is taken when the book's next message shows a later second and follows without a gap, or, for a book that is
@@ -13,6 +13,16 @@ A connector writes `!clock` only when all up to its time is in the log (`connect
 comes later all the same, because the venue sends it more than GRACE_MS out of order, is applied and counted as late:
 the rows that missed it stay as they are. The log of a connector that writes no `!clock` has rows of silent seconds
 only where a later message of the book shows them.
+
+Snapshots come by REST, or in the stream itself. One in the stream begins a book that is not live, and replaces a live
+one without a hole, as a message that says it all. Where the venue says that its service began anew (`u` 1 of Bybit),
+or that the book is followed no longer, the book is reset. No message waits for a snapshot in the stream, which stands
+behind all that it has already. A crossed one is set aside, and the book void.
+
+A venue may tell of the best levels of a side only (`BookWire.depth`): after each message a side keeps so many, and
+the prices covered are those of its levels while it holds them all; with fewer it is whole. Where messages bear a
+checksum, it is of the book after them; one that does not match is a gap: event `checksum`, the seconds from the last
+message on are holes.
 
 A book begins with the second that the partition's clock has reached (the latest event time of its book messages and
 `!clock` lines); seconds before are holes.
@@ -48,8 +58,9 @@ Sizes are exact integers until the one division that makes them a float, so that
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -106,6 +117,10 @@ _BOOK_LINE = BookWire(
     routes={},
     untagged={},
 )
+
+
+# Of a book, its record's body, where the line at hand begins in it and ends.
+_Handler = Callable[[OrderBook, bytes, int, int], None]
 
 
 class _Reset(msgspec.Struct):
@@ -200,45 +215,39 @@ class DepthKernel:
 
     def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
         """Do what `book.run` stopped for; returns where it goes on."""
+        if code in (b.CLOSE, b.GROW, b.RESTARTED, b.FINER):
+            return start if self._made_way(book, code, body, start, end) else end
+        handlers: dict[int, _Handler] = {
+            b.WAIT: self._wait,
+            b.GAP: self._gap,
+            b.MISMATCH: self._mismatch,
+            b.WHOLE_BOOK: self._on_whole_book,
+            b.SUBSCRIPTION: self._on_subscription,
+            b.RECENTRE: self._recentre,
+            b.CROSSED: self._crossed,
+            b.SNAPSHOT: self._on_snapshot,
+            b.CONTROL: self._on_control,
+        }
+        handlers.get(code, partial(self._unreadable, code))(book, body, start, end)
+        return end
+
+    def _made_way(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> bool:
+        """Deal with what keeps a line from being taken; False: it will not be."""
         m = book.meta
-        if code == b.CLOSE:
-            if not book.would_agree(self._ticks, self._lots):
-                m[b.N_DEPTH] += 1
-                self._mismatch(book)
-                return end
-            self._close(book, int(m[b.EVENT_MS]) // 1000, int(m[b.RECV]))
-            return start
+        if code == b.FINER:
+            return self._finer(book, body, start, end)
         if code == b.GROW:
             book.make_room()
-            return start
-        if code == b.RESTARTED:
+        elif code == b.RESTARTED:
             self._reset(book, int(m[b.EVENT_MS]) * 1_000_000, "the venue began anew", int(m[b.RECV]))
-            return start
-        if code == b.FINER:
-            return start if self._finer(book, body, start, end) else end
-        if code == b.WAIT:
-            self._wait(book, body[start:end])
-        elif code == b.MISMATCH:
-            self._mismatch(book)
-        elif code == b.WHOLE_BOOK:
-            self._on_whole_book(book, body, start, end)
-        elif code == b.SUBSCRIPTION:
-            self._on_subscription(book, body, start, end)
-        elif code == b.RECENTRE:
-            book.recentre()
-            b.count_jump(book.window, m)
-            self._judge_crossing(book, body, start, end)
-        elif code == b.CROSSED:
-            self._crossed(book, body, start, end)
-        elif code == b.GAP:
-            self._gap(book, body[start:end])
-        elif code == b.SNAPSHOT:
-            self._on_snapshot(book, body, start, end)
-        elif code == b.CONTROL:
-            self._on_control(book, body, start, end)
+        elif book.would_agree(self._ticks, self._lots):
+            self._close(book, int(m[b.EVENT_MS]) // 1000, int(m[b.RECV]))
         else:
-            self._unreadable(book, code, body, start, end)
-        return end
+            # Judged before time moves on: what is missing may lie in the open second already.
+            m[b.N_DEPTH] += 1
+            self._mismatch(book, body, start, end)
+            return False
+        return True
 
     def _on_lines_at(self, book: OrderBook, body: bytes, position: int) -> None:
         """Lines that do not stand in the record themselves: they waited, or were rewritten."""
@@ -246,7 +255,7 @@ class DepthKernel:
         self._on_lines(book, body)
         self._position = outer
 
-    def _unreadable(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> None:
+    def _unreadable(self, code: int, book: OrderBook, body: bytes, start: int, end: int) -> None:
         """A line the compiled scanner cannot read: once more without white space, else set aside."""
         reason = "torn record" if code == b.TORN else "unknown message"
         if code == b.BAD:
@@ -254,11 +263,11 @@ class DepthKernel:
         if code == b.UNKNOWN or (code == b.BAD and int(book.meta[b.REASON]) in _PERHAPS_SPACED):
             line = _line(body, start)
             try:
-                compact = msgspec.json.format(line.payload, indent=-1)
+                bare = msgspec.json.format(line.payload, indent=-1)
             except _MALFORMED:
-                compact, reason = line.payload, "malformed frame"
-            if compact != line.payload:
-                self._on_lines_at(book, record.encode_line(line.recv_ns, line.origin, compact), start)
+                bare, reason = line.payload, "malformed frame"
+            if bare != line.payload:
+                self._on_lines_at(book, record.encode_line(line.recv_ns, line.origin, bare), start)
                 return
         self._dead_letter(body, start, end, reason)
 
@@ -326,7 +335,7 @@ class DepthKernel:
             return
         book.limit(self._depth(book, line.payload, levels))
         if not book.would_agree_as(levels):
-            self._mismatch(book)
+            self._mismatch(book, body, start, end)
         elif book.live:
             book.replace(levels, update_id)
             book.covered[:] = ALL_BIDS, ALL_ASKS
@@ -421,7 +430,7 @@ class DepthKernel:
         if event_ms > self._clock[0]:
             self._clock[:] = event_ms, recv_ns
 
-    def _gap(self, book: OrderBook, line: bytes) -> None:
+    def _gap(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         """The message does not follow. What was held is void; the message waits for the next snapshot."""
         m = book.meta
         event_ms, recv_ns = int(m[b.EVENT_MS]), int(m[b.RECV])
@@ -439,14 +448,14 @@ class DepthKernel:
         self._event(book, event_ms * 1_000_000, kind, detail, recv_ns)
         book.clear()
         self._close(book, event_ms // 1000, recv_ns)
-        self._wait(book, line)
+        self._wait(book, body, start, end)
 
-    def _wait(self, book: OrderBook, line: bytes) -> None:
+    def _wait(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         """Keep a message for the next snapshot, unless that comes in the stream: behind all that it has already."""
         if not self._market.wire.in_stream:
-            book.wait(line)
+            book.wait(body[start:end])
 
-    def _mismatch(self, book: OrderBook) -> None:
+    def _mismatch(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         """The book is not the one that the checksum of the message at hand is of: messages are missing."""
         m = book.meta
         event_ms, recv_ns = int(m[b.EVENT_MS]), int(m[b.RECV])
@@ -471,6 +480,11 @@ class DepthKernel:
         detail = f"bid {book.price(int(m[b.BEST_BID]))}, ask {book.price(int(m[b.BEST_ASK]))}"
         self._event(book, int(m[b.EVENT_MS]) * 1_000_000, "crossed", detail, int(m[b.RECV]))
         self._dead_letter(body, start, end, "crossed book")
+
+    def _recentre(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        book.recentre()
+        b.count_jump(book.window, book.meta)
+        self._judge_crossing(book, body, start, end)
 
     def _judge_crossing(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
         """As `book.run` does while the best prices are in the window."""
@@ -683,8 +697,11 @@ def _standing(book: OrderBook) -> dict[str, Any]:
 
 
 def wire_array(market: Market) -> Int64s:
-    """A market's wire as `book.run` reads it: the lengths of its three tables, its shape, whether its messages have
-    one id and a time, then the tables: names by their first 8 bytes and what they mean."""
+    """A market's wire as `book.run` reads it.
+
+    The lengths of its three tables, its shape, whether its messages have one id and a time; then the tables: names by
+    their first 8 bytes and what they mean. Raises ValueError for a checksum of anything but numbers.
+    """
     wire = market.wire
     if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
         raise ValueError(

@@ -146,8 +146,8 @@ class TapeKernel:
 
     def _row(self, trade: Trade, recv_ns: int) -> tuple[Any, ...]:
         return (
-            self._name(trade.symbol), self._market.name, trade.event_ns, trade.trade_id, float(trade.price), float(trade.size),
-            trade.side, trade.aggregated, recv_ns, recv_ns,
+            self._name(trade.symbol), self._market.name, trade.event_ns, trade.trade_id, float(trade.price),
+            float(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _dead_letter(self, line: Line, where: tuple[bytes, int, int], detail: str) -> tuple[Any, ...]:
@@ -155,7 +155,8 @@ class TapeKernel:
         reason = "malformed trade" if self._market.has_book else "malformed message"
         head = line.payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace")
         return (
-            self._market.topic, self._partition, offset, position, reason, detail[:500], line.recv_ns, head, line.recv_ns,
+            self._market.topic, self._partition, offset, position, reason, detail[:500], line.recv_ns, head,
+            line.recv_ns,
         )  # fmt: skip
 
     def dump(self) -> bytes:

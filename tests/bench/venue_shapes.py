@@ -77,7 +77,7 @@ def bench(quick: bool) -> Iterator[Result]:
         ours, theirs = contestants(shape, passes)
         if (found := ours()[1]) != (expected := theirs()[1]):
             raise ValueError(f"{shape.name}: expected best bids and asks {expected}, found {found}")
-        taken = turns(runs, {"kernel": lambda: ours()[0], shape.against: lambda: theirs()[0]})
+        taken = turns(runs, {"kernel": partial(_took, ours), shape.against: partial(_took, theirs)})
         us = 1e6 / (passes * len(_parts(shape)[1]))
         value, other = median(taken["kernel"], us), median(taken[shape.against], us)
         more = spread(taken["kernel"], us) | {"peer_value": round(other, 2), "market": shape.market}
@@ -97,6 +97,10 @@ def contestants(shape: Shape, passes: int) -> tuple[Contestant, Contestant]:
         _cpu_s, partial(_Kernel, shape, {key for key, _ in parts[0]}), passes, *map(_records, parts)
     )
     return ours, partial(_cpu_s, shape.peer, passes, *bare)
+
+
+def _took(contestant: Contestant) -> float:
+    return contestant()[0]
 
 
 def _cpu_s(

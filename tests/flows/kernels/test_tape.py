@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -127,3 +128,117 @@ def test_the_name_is_the_one_the_venue_tells() -> None:
 def test_a_dump_of_another_version_is_refused() -> None:
     with pytest.raises(ValueError, match="version"):
         TapeKernel(FUTURES, 0).load(b"\x94\x63\x80\x80\x80")
+
+
+# Other venues.
+
+
+def of(name: str, *payloads: bytes) -> dict[str, list[dict[str, object]]]:
+    return rows(TapeKernel(market(name), 0), *payloads)
+
+
+def test_a_trade_is_found_wherever_its_kind_stands() -> None:
+    trade = {
+        "event_id": 5,
+        "price": "65206.28",
+        "quantity": "0.5",
+        "side": "sell",
+        "symbol": "BTCUSD",
+        "tid": 7,
+    }
+    padding = {"a": "x" * 200}
+    for fields in (
+        trade | {"timestamp": 1786313200331, "type": "trade"},
+        padding | trade | {"timestamp": 1, "type": "trade"},
+    ):
+        (found,) = of("gemini_v2", json.dumps(fields).encode())["trades"]
+        assert (found["price"], found["size"], found["side"]) == (65206.28, 0.5, "sell")
+    book = {
+        "changes": [["buy", "1", "2"]],
+        "symbol": "BTCUSD",
+        "trades": [trade | {"type": "trade"}],
+        "type": "l2_updates",
+    }
+    assert of("gemini_v2", json.dumps(book, separators=(",", ":")).encode()) == {}
+
+
+def test_trade_ids_may_have_64_bits() -> None:
+    trade = {
+        "T": 1786310818130,
+        "s": "BTCUSDT",
+        "S": "Sell",
+        "v": "0.010",
+        "p": "81230.00",
+        "BT": False,
+        "seq": 1,
+    }
+    ids = ["ffffffff-ffff-ffff-ffff-ffffffffffff", "00000000-0000-0001-ffff-ffffffffffff"]
+    frame = {
+        "topic": "publicTrade.BTCUSDT",
+        "type": "snapshot",
+        "ts": 5,
+        "data": [trade | {"i": x} for x in ids],
+    }
+    found = of("bybit_linear", json.dumps(frame).encode())["trades"]
+    assert [x["trade_id"] for x in found] == [2**64 - 1, 1]
+
+
+def test_prices_are_rows_of_their_own_and_no_volume() -> None:
+    price = {"event": "price", "symbol": "EUR/USD", "timestamp": 1795000000, "price": 1.0512, "bid": 1.0511}
+    found = of("twelve_data", json.dumps(price).encode(), b'{"event":"heartbeat","status":"ok"}')
+    assert set(found) == {"prices"}
+    (row,) = found["prices"]
+    assert (row["instrument"], row["venue"], row["time_ns"]) == ("EUR-USD", "twelve_data", 1795000000 * 10**9)
+    assert (row["price"], row["bid"], str(row["ask"]), row["version"]) == (1.0512, 1.0511, "nan", 10)
+    assert tuple(row) == TABLE_COLUMNS["prices"]
+
+
+def test_messages_in_an_array() -> None:
+    frames = [
+        {"ev": "status", "status": "connected", "message": "x"},
+        {
+            "ev": "XT",
+            "pair": "BTC-USD",
+            "p": 33021.9,
+            "t": 1610462007425,
+            "s": 0.616,
+            "c": [2],
+            "i": "14272084",
+            "x": 3,
+        },
+    ]
+    (found,) = of("massive_crypto", json.dumps(frames, separators=(",", ":")).encode())["trades"]
+    assert (found["instrument"], found["price"], found["size"]) == ("BTC-USD", 33021.9, 0.616)
+
+
+def test_a_market_without_a_book_sets_aside_all_that_it_cannot_read() -> None:
+    kernel = TapeKernel(market("finnhub"), 0)
+    good = encode_line(10, b"ws", b'{"type":"ping"}')
+    body = good + encode_line(10, b"ws", b'{"brand":"new"}') + encode_line(10, b"ws", b"x") + b"torn"
+    (block,) = kernel.on_records([Record(b"X", 3, body)])
+    assert block.table == "dead_letters"
+    assert block.columns["position"] == [len(good), len(good) + 25, len(good) + 35]
+    assert set(block.columns["reason"]) == {"malformed message"}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "count"),
+    [
+        ("bybit_linear", "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz", 28),
+        ("gemini_v2", "gemini/cryptofeed_20210417_GEMINI.ws.36.0.gz", 51),
+        ("gemini_v2", "gemini/v2_marketdata_l2_btcusd_solusd_btceur_btcusdcperp_20260809.jsonl.gz", 2),
+    ],
+)
+def test_every_trade_message_of_other_venues(recordings: Path, name: str, path: str, count: int) -> None:
+    """As many lines reach the parser as have the kind of a trade, read with plain json."""
+    served, parsed = market(name), []
+    lines = [x for x in read(recordings / path, served) if isinstance(x, tuple)]
+    expected = 0
+    for _, line in lines:
+        frame = json.loads(line.payload)
+        expected += frame.get("type") == "trade" or str(frame.get("topic")).startswith("publicTrade")
+    kernel = TapeKernel(served, 0)
+    kernel._market = replace(served, parse=lambda payload: parsed.append(payload) or served.parse(payload))
+    blocks = kernel.on_records(records([(key, line.recv_ns, encode_line(*line)) for key, line in lines]))
+    assert len(parsed) == expected == count
+    assert [block.table for block in blocks] == ["trades"]

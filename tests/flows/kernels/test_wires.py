@@ -107,10 +107,10 @@ class Venue:
         ).encode()
 
     def checksum(self) -> int:
-        sides = [
-            {Decimal(text): Decimal(size) for text, size in (_texts(p, x) for (s, p), x in self.told.items() if s == side)}
-            for side in (0, 1)
-        ]  # fmt: skip
+        sides: list[dict[Decimal, Decimal]] = [{}, {}]
+        for (side, price), size in self.told.items():
+            texts = _texts(price, size)
+            sides[side][Decimal(texts[0])] = Decimal(texts[1])
         return checksum(*sides)
 
     def gemini(self, event_ms: int, sides: list[list[list[str]]], whole: bool) -> bytes:
@@ -231,7 +231,7 @@ def play(market: str, seed: int, likely: dict[str, float], steps: int = 150) -> 
             if lost := happens("loss"):
                 wanted = step + rng.randrange(1, 12)
             elif lost := happens("malformed"):
-                lines, wanted = [line(frame[: rng.randrange(1, len(frame) - 1)])], step + 3
+                lines, wanted = [line(frame[: rng.randrange(1, frame.rindex(b"]"))])], step + 3
             else:
                 lines = [change] * (2 if happens("repeat") and market not in ("kraken", "gemini_v2") else 1)
         if not lost:
