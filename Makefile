@@ -28,7 +28,7 @@ test-slow: setup ## those that take minutes
 	$(BIN)/python -m pytest -m "slow and not soak" -n 2
 
 # Seeds of faults over real sockets: what the event loop does between them is not in the seed, so `make test` and CI run five.
-test-soak: setup ## hundreds of seeds of faults through sockets, log and flow
+test-soak: setup ## hundreds of seeds of faults, a million mutated frames, outages of each venue
 	$(BIN)/python -m pytest -m soak -n 2
 
 test-all: test test-slow test-soak  ## all of them

@@ -57,7 +57,7 @@ class Channel:
         """Whether the successor says what was published before it took over."""
         if self.repeats_until < 0 or head.last_id < 0:
             return False
-        if head.last_id > self.repeats_until or head.snapshot:
+        if head.last_id > self.repeats_until:
             self.repeats_until = -1
         return head.last_id <= self.repeats_until
 
@@ -162,7 +162,8 @@ class Lane:
     def interrupted(self, origin: bytes) -> list[str]:
         """Symbols whose books do not go on should this one of two connections end.
 
-        The other one speaks for them from then on, and has told no snapshot that its next message follows.
+        The other one speaks for them from then on, and has told no snapshot that its next message follows: `forget`
+        them then.
         """
         if self.successor is None or origin not in (self.publisher, self.successor):
             return []
@@ -213,8 +214,7 @@ class Lane:
             self.event_ns = max(self.event_ns, self.time_ns(frame))
             if channel is not None:
                 channel.count += 1
-                follows = not frame.head.snapshot  # a snapshot may begin to count anew
-                channel.last_id = max(channel.last_id if follows else -1, frame.head.last_id)
+                channel.last_id = max(channel.last_id, frame.head.last_id)
         return frames
 
 

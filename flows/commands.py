@@ -154,8 +154,8 @@ board_port_option = click.option(
 def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Path) -> None:
     """Run the pipeline on live feeds until Ctrl-C: of every venue that needs no key, or whose key is set.
 
-    Follows the venues of the configuration file instead, if it names any. Starts the store, the connector, the flows and the
-    board as processes and restarts one that dies; logs are in DATA_DIR/logs. Ends with one line of JSON.
+    Follows the venues of the configuration file instead, if it names any. Starts the store, the connector, the flows
+    and the board as processes and restarts one that dies; logs are in DATA_DIR/logs. Ends with one line of JSON.
 
     \b
     Examples:

@@ -287,6 +287,9 @@ class VenueService:
             return web.Response(status=error.status, body=error.body)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=MESSAGE_BYTES_MAX)
         await ws.prepare(request)
+        if self._faults.refuses(self.name, time.monotonic()):  # since
+            self._reset(request)
+            return ws
         socket = Connection(ws, client)
         socket.bind(request.transport)
         self._sockets[socket] = None

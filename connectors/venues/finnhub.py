@@ -174,7 +174,7 @@ LIVE = Live(
     silence_s=150.0,  # {"type":"ping"} comes about once a minute
     head=head,
     # One open connection a key: the older one is closed. "30 API calls/second".
-    connects_max=10,
+    connects_max=30,
     connects_span_s=60.0,
     key_env="ISOTHERM_FINNHUB_KEY",
     subscribe=lambda streams: _control("subscribe", streams),

@@ -298,8 +298,8 @@ def _live(cluster: str, symbols: tuple[str, ...]) -> Live:
         connection_s=float("inf"),
         silence_s=180.0,  # bars of a minute keep an open market from silence; a closed one is met again and again
         head=head,
-        # "One connection per cluster per account."
-        connects_max=10,
+        # "One connection per cluster per account"; it names no limit of attempts.
+        connects_max=30,
         connects_span_s=60.0,
         key_env="ISOTHERM_MASSIVE_KEY",
         login=lambda key: msgspec.json.encode({"action": "auth", "params": key}),

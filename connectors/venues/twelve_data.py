@@ -180,7 +180,8 @@ LIVE = Live(
     connection_s=float("inf"),
     silence_s=60.0,  # it answers the heartbeats it is sent
     head=head,
-    connects_max=3,
+    # It names no limit of attempts; "up to 3 connections", of which older ones are closed.
+    connects_max=30,
     connects_span_s=60.0,
     key_env="ISOTHERM_TWELVE_DATA_KEY",
     subscribe=lambda streams: _control("subscribe", streams),

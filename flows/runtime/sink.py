@@ -76,7 +76,10 @@ def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:
 
 def _column(values: list[Any]) -> Any:
     """Numbers as an array, the rest as it is."""
-    return values if isinstance(values[0], str | np.ndarray) else np.array(values)
+    if isinstance(values[0], str | np.ndarray):
+        return values
+    # numpy would make floats of integers on both sides of 2**63.
+    return np.array(values, np.uint64 if isinstance(values[0], int) and max(values) >= 2**63 else None)
 
 
 class TopicSink(DynamicSink[Message]):

@@ -205,11 +205,12 @@ def test_what_the_venue_refuses_is_not_asked_for_until_the_next_connection() -> 
     # Refused to a successor, it flows on over the first connection.
     bench.publisher.lost(bench.lane, origin, bench.recv_ns, "gone")
     origin = bench.open()
+    assert set(bench.publisher.streams_due()) == {"BTCUSDT"}
     bench.frame(bench.venue.whole(), origin)
     successor = bench.open()
     bench.acknowledge(successor, error="too many")
     bench.second()
-    assert bench.feed.state == State.LIVE and bench.feed.complaints == 2
+    assert (bench.feed.state, bench.feed.reason) == (State.LIVE, "") and bench.feed.complaints == 2
     bench.publisher.hand_over(bench.lane, bench.recv_ns)
     bench.second()
     assert (bench.feed.state, bench.feed.reason) == (State.DOWN, "too many")

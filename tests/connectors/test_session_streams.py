@@ -137,6 +137,23 @@ def test_a_successor_takes_each_book_over_at_its_snapshot(monkeypatch: Patch, ru
     run(monkeypatch, toy(rule), work)
 
 
+def test_a_successor_is_given_the_time_that_its_subscriptions_take(monkeypatch: Patch) -> None:
+    symbols = tuple(f"COIN{n}USDT" for n in range(80))
+
+    async def work(live: Run) -> None:
+        await live.agree()
+        (old,) = live.net.sockets
+        live.exchange.mute.add("trade:COIN0USDT")
+        old.tell(b'{"ch":"bye"}')
+        began_s = live.net.now_s
+        await live.until(lambda: old not in live.net.sockets and live.net.sockets)
+        assert 8.0 + TIMING.overlap_s <= live.net.now_s - began_s < 9.0 + TIMING.overlap_s
+        await live.agree()
+        assert {reason for symbol in symbols for reason in live.resets(symbol)} == {"connector started"}
+
+    run(monkeypatch, toy(Rule.CHECKSUM), work, symbols=symbols)
+
+
 @EACH
 def test_a_successor_without_snapshot_leaves_a_hole(monkeypatch: Patch, rule: Rule) -> None:
     async def work(live: Run) -> None:

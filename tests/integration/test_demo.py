@@ -83,7 +83,7 @@ def flow_pid(parent: int, name: str) -> int:
     raise AssertionError(f"no flow {name} runs")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_an_outage_of_any_venue_is_its_own(tmp_path: Path) -> None:
     process = demo(tmp_path, "15m")

@@ -1,6 +1,6 @@
 """Every market on damaged frames and noise: its functions raise nothing but ParseError, its events stay sound.
 
-A million payloads in all, seeded, are `slow`; some thousands run always.
+A million payloads in all, seeded, are `soak` (`make test-all`); some thousands a market run always.
 """
 
 import contextlib
@@ -128,7 +128,7 @@ def test_mutated_frames_raise_nothing_but_parse_errors(served: Market, recording
     assert refused > 100
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", sorted(CARDS))
 def test_a_million_mutated_frames_raise_nothing_but_parse_errors(name: str, recordings: Path) -> None:
     served = market(name)
