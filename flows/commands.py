@@ -26,8 +26,8 @@ from sql.migrate import MigrationError, migrate
 
 FLOWS = {flow.name: flow for flow in (depth.FLOW, health.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
-    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, RecordingError, ShareError,
-    StoreError,
+    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, pipeline.SymbolError, RecordingError,
+    ShareError, StoreError,
 )  # fmt: skip
 
 data_dir_option = click.option(
@@ -133,7 +133,8 @@ def flow(
 
 span_option = click.option("--for", "span_s", type=Span(), help="Stop by itself after so long: 30s, 5m.")
 symbols_option = click.option(
-    "--symbols", help="Comma-separated, such as BTCUSDT,ETHUSDT.  [default: the venues' own]"
+    "--symbols",
+    help="Comma-separated symbols or instruments: BTCUSDT,BTC-USD,EUR-USD.  [default: the venues' own]",
 )
 
 

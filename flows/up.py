@@ -37,6 +37,10 @@ _TABLES = (
 )
 
 
+class SymbolError(ValueError):
+    """A symbol that no market follows by itself."""
+
+
 def parts(
     data_dir: Path,
     symbols: str | None,
@@ -58,9 +62,13 @@ def parts(
         found.append(Part("simulator", ("simulate", *simulation)))
         followed = simulated_markets(symbols.split(",") if symbols else ())
         names, environment = tuple(followed), simulated_environment(followed, port)
+    elif configuration.settings.followed:
+        port, options, names, environment = 0, spelled, configuration.settings.followed, {}
     else:
-        port, options = 0, spelled
-        names, environment = configuration.settings.followed or open_markets(os.environ), {}
+        port, options = 0, ()
+        wanted = listing(symbols.split(",") if symbols else (), open_markets(os.environ))
+        names = tuple(wanted)
+        environment = {f"ISOTHERM_{name.upper()}_SYMBOLS": ",".join(x) for name, x in wanted.items() if x}
     # A process reads them all: more would only be more files.
     partitions = ("--partitions", str(configuration.settings.log.partitions or 1))
     connector = ("connect", *names, *at, *partitions, *options)
@@ -83,6 +91,33 @@ def open_markets(environ: Mapping[str, str]) -> tuple[str, ...]:
         if found.by_default
         and (not (env := found.live.key_env) or environ.get(env) or environ.get(f"{env}_FILE"))
     )
+
+
+def listing(names: Sequence[str], followed: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """By market what it follows of these symbols or instruments, of its own choice; markets with none are left out.
+
+    BTCUSDT is what venues call so, BTC-USDT the instrument and its perpetual wherever they trade. Without names: every
+    market, (), which is all of its choice.
+
+    Raises:
+        SymbolError: no market follows a name unless it is told to.
+    """
+    if not names:
+        return dict.fromkeys(followed, ())
+    wanted = [name.strip().upper() for name in names]
+    found = {name: [x for x in market(name).live.symbols if _is_meant(x, name, wanted)] for name in followed}
+    for name in wanted:
+        if not any(_is_meant(x, venue, [name]) for venue, symbols in found.items() for x in symbols):
+            raise SymbolError(
+                f"expected symbols that some venue follows by itself, found {name}: name it under [venues.VENUE] of"
+                " isotherm.toml, or use isotherm connect VENUE --symbols"
+            )
+    return {name: tuple(symbols) for name, symbols in found.items() if symbols}
+
+
+def _is_meant(symbol: str, venue: str, names: Sequence[str]) -> bool:
+    instrument = market(venue).canonical(symbol)
+    return not {symbol.upper(), instrument, instrument.removesuffix("-PERP")}.isdisjoint(names)
 
 
 def simulated_markets(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

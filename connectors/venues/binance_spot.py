@@ -540,13 +540,13 @@ SOCKET_SILENCE_S = 10.0
 
 class _Head(msgspec.Struct, gc=False):
     e: str = ""
-    E: int = 0
-    U: int = -1
-    u: int = -1
-    pu: int = -1
-    t: int | str | None = None
-    a: LevelTexts | int | str | None = None
-    b: LevelTexts | int | str | None = None
+    E: Id = 0
+    U: Id = -1
+    u: Id = -1
+    pu: Id = -1
+    t: Id | str | None = None
+    a: LevelTexts | Id | str | None = None
+    b: LevelTexts | Id | str | None = None
 
 
 class _HeadFrame(msgspec.Struct, gc=False):

@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from connectors.endpoint import endpoint
 from connectors.keys import Secret, key
 from connectors.settings import Configuration, Settings, Venue
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import market, markets
-from flows.up import SERVERS, parts, simulated_markets
+from flows.up import SERVERS, SymbolError, listing, parts, simulated_markets
 
 
 def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path, monkeypatch) -> None:
@@ -22,6 +24,26 @@ def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path
     assert "finnhub" not in followed
     assert all(market(name).by_default for name in followed)
     assert all(part.environment["ISOTHERM_CONFIG"] == "" for part in found.values())
+
+
+def test_symbols_are_found_wherever_they_are_followed() -> None:
+    every = ("binance_futures", "binance_spot", "bybit_linear", "kraken", "gemini")
+    found = listing(["btc-usdt", "EUR-USD"], every)
+    assert found == {
+        "binance_futures": ("BTCUSDT",), "binance_spot": ("BTCUSDT",), "bybit_linear": ("BTCUSDT",),
+        "kraken": ("EUR/USD",),
+    }  # fmt: skip
+    assert listing(["BTC/USD"], every) == {"kraken": ("BTC/USD",)}
+    assert listing([], every) == dict.fromkeys(every, ())
+    with pytest.raises(SymbolError, match="found NOPE: name it under"):
+        listing(["BTCUSDT", "NOPE"], every)
+
+
+def test_it_tells_each_venue_its_own_symbols(tmp_path: Path) -> None:
+    (part,) = (x for x in parts(tmp_path, "BTC-USD", 5006, simulated=False) if x.name == "connector")
+    followed = part.arguments[1 : part.arguments.index("--data-dir")]
+    assert set(followed) == {"gemini", "kraken"}
+    assert part.environment["ISOTHERM_KRAKEN_SYMBOLS"] == "BTC/USD"
 
 
 def test_the_parts_read_the_same_file_and_follow_what_it_names(tmp_path: Path) -> None:
