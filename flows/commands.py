@@ -174,9 +174,9 @@ def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Pat
                 "`isotherm connect` and `isotherm flow`, or give `isotherm --config FILE up` a file without it"
             )
     port = board_port or pipeline.free_port()
-    _supervise(
-        data_dir, port, span_s, pipeline.parts(data_dir, symbols, port, simulated=False, configuration=found)
-    )
+    with _one_line_errors():
+        processes = pipeline.parts(data_dir, symbols, port, simulated=False, configuration=found)
+    _supervise(data_dir, port, span_s, processes)
 
 
 @click.command()
