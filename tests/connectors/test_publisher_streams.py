@@ -16,8 +16,8 @@ from flows.kernels.depth import DepthKernel
 from tests.connectors.toy_streams import DEPTHS, MS, RULES, Level, NaiveBook, ToyStream, toy
 from tests.connectors.toy_venue import T0_MS
 
-# Rules whose books the depth kernel reads from the stream: of these it is held against the connector, line by line.
-KERNEL_READS: tuple[Rule, ...] = ()
+# Rules whose books the depth kernel is held against the connector's, line by line.
+KERNEL_READS = (Rule.NEXT_ID, Rule.CONSECUTIVE, Rule.NONE, Rule.OVERLAP)
 EACH = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name.lower())
 
 
