@@ -25,6 +25,7 @@ from connectors.rest import RestError
 from connectors.session import Session, Socket, Timing
 from connectors.simulator.faults import Command
 from connectors.simulator.faults import Options as Faults
+from connectors.simulator.market import STEP_MS
 from connectors.simulator.server import Simulator
 from connectors.simulator.service import Options, VenueService
 from connectors.simulator.step import ASK, BID
@@ -75,7 +76,7 @@ class Trial:
         log.create(self.market.topic, 1)
         async with Simulator(self.options) as self.simulator, aiohttp.ClientSession() as http:
             self.service = self.simulator.venues[self.market.name]
-            self.service._step = self._note_truth
+            self.service._step, self.service._send = self._note_truth, self._note_sent
             self.kernel, self.reader = DepthKernel(self.market, 0), log.reader(self.market.topic, 0)
             outbox = Outbox(log, self.random.random)
             endpoint = Endpoint(self.simulator.ws_url, self.simulator.rest_url)
@@ -130,7 +131,10 @@ class Trial:
 
     async def _pass(self) -> None:
         """Let 100 ms pass."""
-        await self.simulator.advance(100)
+        await self.simulator.advance(STEP_MS)
+        for task in self.simulator._tasks:
+            if task.done():
+                task.result()  # the play has ended: by an error
         if self.service.market.now_ms <= self.simulator.clock.now_ms():
             await asyncio.sleep(0.005)  # nobody is connected: the market stands
         self._read()
@@ -138,11 +142,6 @@ class Trial:
     def _note_truth(self, step_ms: int) -> None:
         """In place of the service's step: make it and note the truth it leaves."""
         VenueService._step(self.service, step_ms)
-        for stream, payload in self.service._pending:
-            with suppress(ParseError):
-                event_ms = self.market.live.head(payload).event_ns // 10**6
-                if event_ms <= self.service.market.now_ms - 2 * step_ms:
-                    self.held_back.add((stream.partition("@")[0].upper(), event_ms))
         for symbol in SYMBOLS:
             book = self.service.market.book(symbol)
             if not book.last.changes:
@@ -153,6 +152,15 @@ class Trial:
             top = (0, 0, 0, 0) if crossed else (*book.touch(BID), *book.touch(ASK))
             self.truth[symbol][event_ms // 1000] = (event_ms, *top)
             self.ids[symbol].append((book.last.last_id, event_ms))
+
+    def _note_sent(self, said: list[tuple[str, bytes]]) -> None:
+        """In place of the service's sending: note what is of earlier than the step that is over, and send."""
+        for stream, payload in said:
+            with suppress(ParseError):
+                event_ms = self.market.live.head(payload).event_ns // 10**6
+                if event_ms <= self.service.market.now_ms - 2 * STEP_MS:
+                    self.held_back.add((stream.partition("@")[0].upper(), event_ms))
+        VenueService._send(self.service, said)
 
     def _read(self) -> None:
         while records := self.reader.poll():

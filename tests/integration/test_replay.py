@@ -31,7 +31,7 @@ def test_futures_summary(replayed):
     assert summary | USDM == summary
     assert summary["rows"] == {
         "depth_1s": 345, "depth_10s": 35, "depth_1m": 6, "book_events": 1, "instruments": 1, "dead_letters": 0,
-        "trades": 21313,
+        "trades": 21313, "prices": 0,
     }  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def test_books_begun_at_any_time_are_the_true_ones(monkeypatch: pytest.MonkeyPat
     async def test(simulator: Simulator, listener: Any) -> None:
         early, late = await listener(), await listener()
         await early.say(follow=["book:BTC-USD"])
-        assert early.books["BTC-USD"] == truth(simulator, "BTC-USD")
+        await until(lambda: early.books["BTC-USD"] == truth(simulator, "BTC-USD"))
         await simulator.advance(500)
         await late.say(follow=["book:BTC-USD", "book:USD-JPY", "quotes:BTC-USD"])
         await simulator.advance(700)
