@@ -3,8 +3,13 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+# No test is judged by the clock: examples may take as long as a busy machine makes them.
+hypothesis.settings.register_profile("isotherm", deadline=None)
+hypothesis.settings.load_profile("isotherm")
 
 ROOT = Path(__file__).resolve().parent.parent
 # Not the settings of whoever runs the tests.

@@ -249,9 +249,9 @@ class Oracle:
         book.waiting.clear()
 
     def on_subscription(self, book: Book, recv_ns: int, depth: int | None) -> None:
-        if depth is not None:
+        if depth:
             book.told_depth = depth
-        if depth == 0:
+        elif depth == 0:
             self.on_reset(book, self.clock_ms, recv_ns)
 
     def on_whole(self, book: Book, event_ms: int, recv_ns: int, message: Message) -> None:

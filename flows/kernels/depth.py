@@ -359,9 +359,9 @@ class DepthKernel:
         except ParseError:
             self._dead_letter(body, start, end, "malformed answer")
             return
-        if depth is not None:
+        if depth:
             book.meta[b.TOLD_DEPTH] = depth
-        if depth == 0:
+        elif depth == 0:
             self._reset(book, int(self._clock[0]) * 1_000_000 or line.recv_ns, "left", line.recv_ns)
 
     def _scan(self, book: OrderBook, payload: bytes, wire: Int64s) -> bool:

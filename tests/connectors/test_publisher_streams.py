@@ -16,8 +16,6 @@ from flows.kernels.depth import DepthKernel
 from tests.connectors.toy_streams import DEPTHS, MS, RULES, Level, NaiveBook, ToyStream, toy
 from tests.connectors.toy_venue import T0_MS
 
-# Rules whose books the depth kernel is held against the connector's, line by line.
-KERNEL_READS = (Rule.NEXT_ID, Rule.CONSECUTIVE, Rule.NONE, Rule.OVERLAP)
 EACH = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name.lower())
 
 
@@ -31,7 +29,7 @@ class Bench:
         self.now_s, self.offset, self.origins = 0.0, 0, 0
         self.publisher = Publisher(self.served, [self.lane], self.telemetry, 1, 0.0, 7.0)
         self.reader = NaiveBook(rule)
-        self.kernel = DepthKernel(self.served, 0) if rule in KERNEL_READS else None
+        self.kernel = DepthKernel(self.served, 0)
         self.lines = []
 
     @property
@@ -86,9 +84,8 @@ class Bench:
                 self.lines.append(line)
                 if each.key == b"BTCUSDT":
                     self.reader.read(line)
-        if self.kernel is not None:
-            self.kernel.on_records(records)
-            assert self._kernel_levels() == self.reader.levels()
+        self.kernel.on_records(records)
+        assert self._kernel_levels() == self.reader.levels()
         return self.reader.levels()
 
     def _kernel_levels(self) -> set[Level] | None:
