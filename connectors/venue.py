@@ -229,6 +229,10 @@ class ParseError(ValueError):
     """A frame is not what the venue documents: the one error a market's functions raise on input."""
 
 
+# What decoding JSON raises on bytes from outside. RecursionError: arrays nested thousands deep.
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
 Levels = list[tuple[str, str]]  # price and size as the wire writes them
 
 
@@ -368,6 +372,11 @@ class Market:
     def has_book(self) -> bool:
         """Whether it sends order books; else trades or prices only."""
         return Route.DEPTH in self.wire.routes.values()
+
+
+def no_instruments(payload: bytes) -> list[Instrument]:
+    """The `instruments` of a market that nothing tells instruments of."""
+    raise ParseError(f"no answer of this venue tells instruments, found {payload[:120]!r}")
 
 
 class DepthError(ValueError):

@@ -23,6 +23,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     Bar,
     BestQuote,
     BookWire,
@@ -345,8 +346,6 @@ class _Frame(msgspec.Struct):
 _FRAME = msgspec.json.Decoder(_Frame)
 _RAWS = msgspec.json.Decoder(list[Raw])
 _FIRST_KEY = re.compile(rb'\s*\{\s*"([^"\\\x00-\x1f\x80-\xff]{1,64})"\s*:')
-# RecursionError: arrays nested thousands deep.
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parser(routes: Mapping[str, Route], messages: Messages) -> Callable[[bytes], list[Event]]:

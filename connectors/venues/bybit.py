@@ -27,6 +27,7 @@ from msgspec import Meta, Raw
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     Bar,
     BookWire,
     Depth,
@@ -282,8 +283,6 @@ def _trade_id(text: str) -> int:
 
 # ---- payload -> events
 
-# RecursionError: arrays nested thousands deep.
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _FRAME = msgspec.json.Decoder(Frame)
 _DATA: Mapping[str, msgspec.json.Decoder[Any]] = {

@@ -22,10 +22,10 @@ from msgspec import Meta
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     BookWire,
     Event,
     Head,
-    Instrument,
     Live,
     Market,
     ParseError,
@@ -36,9 +36,10 @@ from connectors.venue import (
     Shape,
     Stream,
     Trade,
+    no_instruments,
 )
 from connectors.venues.binance_spot import canonical as pair_of
-from connectors.venues.twelve_data import MALFORMED, is_amount
+from connectors.venues.twelve_data import is_amount
 
 ROUTES: Mapping[str, Route] = MappingProxyType(
     {"trade": Route.TRADE, "ping": Route.OTHER, "error": Route.OTHER}
@@ -149,10 +150,6 @@ def _control(kind: str, streams: Sequence[Stream]) -> list[bytes]:
     return [msgspec.json.encode({"type": kind, "symbol": stream.symbol}) for stream in streams]
 
 
-def _no_instruments(payload: bytes) -> list[Instrument]:
-    raise ParseError(f"no answer of this venue tells instruments, found {payload[:120]!r}")
-
-
 LIVE = Live(
     ws_url="wss://ws.finnhub.io",
     rest_url="https://finnhub.io",
@@ -188,7 +185,7 @@ MARKETS = [
         key_of=key_of,
         canonical=canonical,
         parse=parse,
-        instruments=_no_instruments,
+        instruments=no_instruments,
         live=LIVE,
     )
 ]

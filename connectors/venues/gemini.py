@@ -25,6 +25,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     BestQuote,
     BookWire,
     Depth,
@@ -186,9 +187,6 @@ def _levels(pairs: Levels) -> list[tuple[Decimal, Decimal]]:
 
 
 # ---- payload -> events
-
-# RecursionError: arrays nested thousands deep.
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Keys(msgspec.Struct):

@@ -21,6 +21,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     BookWire,
     Depth,
     Event,
@@ -37,7 +38,7 @@ from connectors.venue import (
     Trade,
 )
 from connectors.venues import gemini
-from connectors.venues.gemini import MALFORMED, Amount, Id, Positive, Symbol
+from connectors.venues.gemini import Amount, Id, Positive, Symbol
 
 WIRE = BookWire(
     shape=Shape.SIDED,

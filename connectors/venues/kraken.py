@@ -29,6 +29,7 @@ from msgspec import Meta, Raw
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     Bar,
     BestQuote,
     BookWire,
@@ -82,8 +83,6 @@ Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Checksum = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 DEPTHS = (10, 25, 100, 500, 1000)  # "Possible values: [10, 25, 100, 500, 1000]. Default value: 10"
 
-# RecursionError: arrays nested thousands deep.
-_MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 NS_MAX = 2**63 - 1
 
@@ -301,7 +300,7 @@ def parse(payload: bytes) -> list[Event]:
         if frame.type not in ("snapshot", "update"):
             raise ParseError(f"expected type snapshot or update, found {frame.type[:40]!r}")
         messages = decoder.decode(frame.data)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ParseError(f"{error}; found {payload[:120]!r}") from None
     time_ns = None if frame.timestamp is None else ns_of(frame.timestamp)
     return [event for message in messages for event in message.events(frame.type == "snapshot", time_ns)]
@@ -366,7 +365,7 @@ def instruments(payload: bytes) -> list[Instrument]:
     """The pairs that a message of the `instrument` channel tells of; unusable ones are left out."""
     try:
         raws = _INSTRUMENTS.decode(payload).data.pairs
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ParseError(f"expected channel instrument: {error}; found {payload[:120]!r}") from None
     return [found for found in map(_instrument, raws) if found is not None]
 
@@ -374,7 +373,7 @@ def instruments(payload: bytes) -> list[Instrument]:
 def _instrument(raw: Raw) -> Instrument | None:
     try:
         pair = _PAIR.decode(raw)
-    except _MALFORMED:
+    except MALFORMED:
         return None
     tick, lot = _increment(pair.price_increment), _increment(pair.qty_increment)
     if not (tick and lot):
@@ -454,7 +453,7 @@ def head(payload: bytes) -> Head:
         frame = _HEAD.decode(payload)
         if frame.channel == "book":
             return _book_head(frame)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ParseError(f"{error}; found {payload[:120]!r}") from None
     if frame.channel in ("trade", "ohlc", "ticker"):
         return _data_head(frame)
@@ -503,7 +502,7 @@ def depth_of(payload: bytes) -> int | None:
     """
     try:
         frame = _HEAD.decode(payload)
-    except _MALFORMED:
+    except MALFORMED:
         return None
     if frame.result and frame.success and frame.result.channel == "book":
         return {"subscribe": frame.result.depth, "unsubscribe": 0}.get(frame.method)

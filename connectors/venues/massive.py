@@ -21,12 +21,12 @@ from msgspec import Meta
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     Bar,
     BestQuote,
     BookWire,
     Event,
     Head,
-    Instrument,
     Live,
     Market,
     ParseError,
@@ -37,8 +37,9 @@ from connectors.venue import (
     Shape,
     Stream,
     Trade,
+    no_instruments,
 )
-from connectors.venues.twelve_data import MALFORMED, is_amount
+from connectors.venues.twelve_data import is_amount
 
 ROUTES: Mapping[str, Route] = MappingProxyType(
     {"XT": Route.TRADE, "C": Route.TRADE}
@@ -283,10 +284,6 @@ def _control(action: str, streams: Sequence[Stream]) -> list[bytes]:
     return [msgspec.json.encode({"action": action, "params": names})]
 
 
-def _no_instruments(payload: bytes) -> list[Instrument]:
-    raise ParseError(f"no answer of this venue tells instruments, found {payload[:120]!r}")
-
-
 def _live(cluster: str, symbols: tuple[str, ...]) -> Live:
     return Live(
         ws_url="wss://socket.massive.com",
@@ -315,7 +312,7 @@ def _market(cluster: str, symbols: tuple[str, ...]) -> Market:
         key_of=key_of,
         canonical=canonical,
         parse=parse,
-        instruments=_no_instruments,
+        instruments=no_instruments,
         live=_live(cluster, symbols),
     )
 

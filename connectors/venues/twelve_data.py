@@ -19,10 +19,10 @@ from msgspec import Meta
 
 from connectors.book_sync import Rule
 from connectors.venue import (
+    MALFORMED,
     BookWire,
     Event,
     Head,
-    Instrument,
     Live,
     Market,
     ParseError,
@@ -32,6 +32,7 @@ from connectors.venue import (
     Route,
     Shape,
     Stream,
+    no_instruments,
 )
 
 ROUTES: Mapping[str, Route] = MappingProxyType(
@@ -54,7 +55,6 @@ WIRE = BookWire(
 
 SECONDS_MAX = 2**63 // 10**9 - 1
 REFUSED_KEY = (401, 403)
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Symbol = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9./:_-]{1,64}\Z")]
 Seconds = Annotated[int, Meta(ge=0, le=SECONDS_MAX)]
@@ -164,10 +164,6 @@ def _control(action: str, streams: Sequence[Stream]) -> list[bytes]:
     return [msgspec.json.encode({"action": action, "params": {"symbols": symbols}})]
 
 
-def _no_instruments(payload: bytes) -> list[Instrument]:
-    raise ParseError(f"no answer of this venue tells instruments, found {payload[:120]!r}")
-
-
 LIVE = Live(
     ws_url="wss://ws.twelvedata.com",
     rest_url="https://api.twelvedata.com",
@@ -199,7 +195,7 @@ MARKETS = [
         key_of=key_of,
         canonical=canonical,
         parse=parse,
-        instruments=_no_instruments,
+        instruments=no_instruments,
         live=LIVE,
     )
 ]

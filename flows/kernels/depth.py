@@ -69,7 +69,7 @@ import numpy as np
 from connectors import instruments, record
 from connectors.book_sync import Rule
 from connectors.record import Line, Record
-from connectors.venue import BookWire, Instrument, Market, ParseError, Role, Shape
+from connectors.venue import MALFORMED, BookWire, Instrument, Market, ParseError, Role, Shape
 from flows.kernels import book as b
 from flows.kernels.block import Block
 from flows.kernels.order_book import TICK_MAX, OrderBook, OverflowedError
@@ -100,8 +100,6 @@ _BAD_REASONS = {
     b.BAD_STAMP: "malformed event time",
 }
 _PERHAPS_SPACED = (b.BAD_FRAME, b.BAD_LEVELS, b.BAD_FIELDS)
-# RecursionError: arrays nested thousands deep.
-_MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _LINE_COUNTS = {
     "depth_messages": b.N_DEPTH, "applied": b.N_APPLIED, "stale": b.N_STALE, "late": b.N_LATE,
     "trades": b.N_TRADES, "other": b.N_OTHER, "levels": b.N_LEVELS,
@@ -264,7 +262,7 @@ class DepthKernel:
             line = _line(body, start)
             try:
                 bare = msgspec.json.format(line.payload, indent=-1)
-            except _MALFORMED:
+            except MALFORMED:
                 bare, reason = line.payload, "malformed frame"
             if bare != line.payload:
                 self._on_lines_at(book, record.encode_line(line.recv_ns, line.origin, bare), start)
@@ -421,7 +419,7 @@ class DepthKernel:
                     self._on_clock(event_ms, line.recv_ns)
             else:
                 self._dead_letter(body, start, end, "unknown control line")
-        except (*_MALFORMED, ParseError):
+        except (*MALFORMED, ParseError):
             self._dead_letter(body, start, end, "malformed control line")
 
     def _on_clock(self, event_ms: int, recv_ns: int) -> None:
@@ -681,7 +679,7 @@ def compact(payload: bytes) -> bytes:
     """The payload without white space; as it is if it is not JSON."""
     try:
         return msgspec.json.format(payload, indent=-1)
-    except _MALFORMED:
+    except MALFORMED:
         return payload
 
 
