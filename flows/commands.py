@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,13 +184,18 @@ def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Pat
 @symbols_option
 @click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Of the simulated market.")
 @click.option(
-    "--past", default="15m", show_default=True, help="Of the market, played at full speed before the present."
+    "--past",
+    "past_s",
+    type=Span(),
+    default="15m",
+    show_default=True,
+    help="Of the market, played at full speed before the present.",
 )
 @board_port_option
 @span_option
 @data_dir_option
 def demo(
-    symbols: str | None, seed: int, past: str, board_port: int, span_s: float | None, data_dir: Path
+    symbols: str | None, seed: int, past_s: float, board_port: int, span_s: float | None, data_dir: Path
 ) -> None:
     """Run the pipeline on simulated venues, all there are, without network. Nothing it shows is real.
 
@@ -199,7 +205,8 @@ def demo(
       isotherm demo --data-dir data/demo --for 60s --past 5m
     """
     port = board_port or pipeline.free_port()
-    found = pipeline.parts(data_dir, symbols, port, simulated=True, seed=seed, past=past)
+    past_s = pipeline.unplayed_s(data_dir, past_s, time.time())
+    found = pipeline.parts(data_dir, symbols, port, simulated=True, seed=seed, past_s=past_s)
     _supervise(data_dir, port, span_s, found)
 
 

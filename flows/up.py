@@ -48,7 +48,7 @@ def parts(
     *,
     simulated: bool,
     seed: int = 0,
-    past: str = "0s",
+    past_s: float = 0.0,
     configuration: Configuration = Configuration(),
 ) -> list[Part]:
     """The processes, in the order to start them. Keys reach them by the environment, which they inherit."""
@@ -58,7 +58,7 @@ def parts(
     options: tuple[str, ...]
     if simulated:
         port, options = free_port(), ("--retry-cap", RETRY_CAP)
-        simulation = ("--port", str(port), "--seed", str(seed), "--past", past, *spelled)
+        simulation = ("--port", str(port), "--seed", str(seed), "--past", f"{int(past_s)}s", *spelled)
         found.append(Part("simulator", ("simulate", *simulation)))
         followed = simulated_markets(symbols.split(",") if symbols else ())
         names, environment = tuple(followed), simulated_environment(followed, port)
@@ -81,6 +81,12 @@ def parts(
     for part in found:
         part.environment = {**_settings_of(configuration, simulated), **part.environment}
     return found
+
+
+def unplayed_s(data_dir: Path, past_s: float, now_s: float) -> float:
+    """How much of the past is to be played: what a market played here before has seen is not played again."""
+    written = [path.stat().st_mtime for path in (data_dir / "log").glob("raw.*/*/*.log")]
+    return min([past_s, *(max(now_s - at, 0.0) for at in written)])
 
 
 def open_markets(environ: Mapping[str, str]) -> tuple[str, ...]:

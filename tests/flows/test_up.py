@@ -11,7 +11,7 @@ from connectors.keys import Secret, key
 from connectors.settings import Configuration, Settings, Venue
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import market, markets
-from flows.up import SERVERS, SymbolError, listing, parts, simulated_markets
+from flows.up import SERVERS, SymbolError, listing, parts, simulated_markets, unplayed_s
 
 
 def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path, monkeypatch) -> None:
@@ -91,3 +91,15 @@ def test_no_key_stands_in_the_arguments(tmp_path: Path, monkeypatch) -> None:
     for simulated in (True, False):
         for part in parts(tmp_path, None, 5006, simulated=simulated):
             assert "pl4nted" not in " ".join(part.arguments)
+
+
+def test_a_past_that_was_played_before_is_not_played_again(tmp_path: Path) -> None:
+    assert unplayed_s(tmp_path, 900.0, 5000.0) == 900.0
+    for at_s, partition in ((4000, 0), (4900, 1)):
+        segment = tmp_path / "log" / "raw.kraken" / str(partition) / "0.log"
+        segment.parent.mkdir(parents=True)
+        segment.touch()
+        os.utime(segment, (at_s, at_s))
+    assert unplayed_s(tmp_path, 900.0, 5000.0) == 100.0
+    assert unplayed_s(tmp_path, 60.0, 5000.0) == 60.0
+    assert unplayed_s(tmp_path, 60.0, 4000.0) == 0.0
