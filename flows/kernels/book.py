@@ -119,6 +119,9 @@ WIRE_ONE_ID = 4  # a message has one id, which stands for its first too
 WIRE_TIMED = 5
 WIRE_HEAD = 6
 
+# A name of a wire's table of 2**n slots stands in the slot (name * NAME_FACTOR mod 2**64 >> 32) mod 2**n.
+NAME_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
 NO_ASK = 1 << 62
 FUTURE_MS_MAX = 60_000
 DIGITS_MAX = 18
@@ -138,6 +141,7 @@ _BRACE, _END_BRACE, _BANG, _AT, _UNDERSCORE, _PLUS, _MINUS = 123, 125, 33, 64, 9
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _ZEROS = np.uint64(0x3030303030303030)
 _BETWEEN = np.uint64(0x222C22)  # "," between price and size
+_NEXT_PAIR, _LAST_PAIR = np.uint64(0x225B2C5D22), np.uint64(0x5D5D22)  # what follows a pair: "],[" or "]]
 
 
 def _text8(text: bytes) -> np.uint64:
@@ -225,6 +229,26 @@ def _trailing_zeros(typingctx, value):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def _leading_zeros(typingctx, value):
+    def codegen(context, builder, signature, args):
+        return builder.ctlz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def _put(typingctx, array, at, value):
+    """`array[at] = value` of an int64 array for `at` from 0 on: no thought is given to indices from the end."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        builder.store(args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), codegen
 
 
 @_inline
@@ -330,44 +354,72 @@ def _length(buf, p):
 def _plain(buf, p, length, unit):
     """As `decimal` for the text [p, p + length) if it has 1 to 7 digits and at most 8 decimals, else -1.
 
-    The closing quote is found first and apart, so that the next number need not wait for this one's value.
+    The closing quote is found first and apart, so that the next number need not wait for this one's value. Nothing
+    branches on the text: sizes differ in length from level to level, a guess at it would fail as often.
     """
     factor, shift, finer = unit
     word = _load8(buf, p)
     digits = word ^ _ZEROS
-    other = _non_digits(digits)
-    if other == np.uint64(0):
-        return np.int64(-1)
-    whole = _byte_of(other)
-    if whole == 0 or whole > length:
-        return np.int64(-1)
-    v = _value8(digits << np.uint64(64 - 8 * whole)) * factor
-    if whole == length:
-        return v
+    # Of 8 digits the last is taken for the end, and is no dot.
+    whole = _byte_of(_non_digits(digits) | np.uint64(1 << 63))
+    v = _value8((digits << np.uint64(8)) << np.uint64(56 - 8 * whole)) * factor
     n = length - whole - 1
-    if n < 1 or n > 8 or (word >> np.uint64(8 * whole)) & np.uint64(0xFF) != np.uint64(_DOT):
-        return np.int64(-1)
-    fraction = (_load8(buf, p + whole + 1) ^ _ZEROS) & (~np.uint64(0) >> np.uint64(64 - 8 * n))
-    if _non_digits(fraction) != np.uint64(0) or fraction & finer != np.uint64(0):
-        return np.int64(-1)
-    return v + _value8(fraction << shift)
+    kept = ~np.uint64(0) >> np.uint64((64 - 8 * n) & 63) if n > 0 else np.uint64(0)
+    fraction = (_load8(buf, p + whole + 1) ^ _ZEROS) & kept
+    dot = (word >> np.uint64(8 * whole)) & np.uint64(0xFF) == np.uint64(_DOT)
+    ends_well = (n == -1) | (dot & (n >= 1) & (n <= 8))
+    good = (whole > 0) & ends_well & (((_non_digits(fraction)) | (fraction & finer)) == np.uint64(0))
+    return v + _value8(fraction << shift) if good else np.int64(-1)
 
 
 @_inline
-def _quoted(buf, p, end, meta, plain, price_unit, size_unit):
-    """Price and size from the text `price","size"` at p: (tick, lots, where the last quote is).
+def _short(buf, p, length, decimals):
+    """As `decimal` for the text [p, p + length), which is of 1 to 8 bytes, if that is one and fits, else -1.
 
-    Below zero they are as of `decimal`; then meta[NEED_...] is set.
+    All of it is in one word, from which the dot is cut. Nothing branches on the text: sizes differ in form from level
+    to level, and a guess at it would fail as often.
+    """
+    before = np.uint64(64 - 8 * length) & np.uint64(63)
+    digits = (_load8(buf, p) ^ _ZEROS) << before
+    other = _non_digits(digits)
+    dot = other & (~other + np.uint64(1))
+    low = dot >> np.uint64(7)
+    edges = (np.uint64(0x80) << before) | np.uint64(1 << 63)
+    whole = low - np.uint64(1) if dot != np.uint64(0) else np.uint64(0)
+    digits ^= low * np.uint64(_DOT ^ 48)
+    wrong = (other ^ dot) | (dot & edges) | (digits & (low * np.uint64(0xFF)))
+    digits = ((digits & whole) << np.uint64(8)) | (digits & ~whole)
+    rest = decimals - (np.int64(_leading_zeros(dot) >> np.uint64(3)) & 7)
+    if rest < 0:
+        wrong |= digits >> np.uint64((64 + 8 * rest) & 63)
+        digits <<= np.uint64((-8 * rest) & 63)
+        rest = 0
+    return _value8(digits) * _POW10[rest] if wrong == np.uint64(0) else np.int64(-1)
+
+
+@_inline
+def _quoted(buf, p, end, meta, plain, price_unit, size_unit, guess):
+    """Price and size from the text `price","size"` at p: (tick, lots, where the last quote is, the price's length).
+
+    Below zero they are as of `decimal`; then meta[NEED_...] is set. `guess` is the length of the price before: most
+    are as long as that, and where it is right nothing waits for this price's end to be found.
     """
     tick = size = np.int64(-1)
     q = p
     if plain and p + 62 <= end:
-        length = _length(buf, p)
-        tick = _plain(buf, p, length, price_unit)
-        q = p + length
+        if _load8(buf, p + guess) & np.uint64(0xFFFFFF) != _BETWEEN:
+            guess = _length(buf, p)
+        if 1 <= guess <= 8:
+            tick = _short(buf, p, guess, meta[PRICE_DECIMALS])
+        else:
+            tick = _plain(buf, p, guess, price_unit)
+        q = p + guess
         if _load8(buf, q) & np.uint64(0xFFFFFF) == _BETWEEN:
             length = _length(buf, q + 3)
-            size = _plain(buf, q + 3, length, size_unit)
+            if 1 <= length <= 8:
+                size = _short(buf, q + 3, length, meta[SIZE_DECIMALS])
+            else:
+                size = _plain(buf, q + 3, length, size_unit)
             q += 3 + length
     if tick < 0 or size < 0:
         size = np.int64(-1)
@@ -378,7 +430,7 @@ def _quoted(buf, p, end, meta, plain, price_unit, size_unit):
             size, q, need = decimal(buf, q + 3, end, meta[SIZE_DECIMALS], False)
             if size == -3:
                 meta[NEED_SIZE_DECIMALS] = need
-    return tick, size, q
+    return tick, size, q, guess
 
 
 @_inline
@@ -400,27 +452,31 @@ def _pairs(buf, p, end, meta, ticks, lots, n):
     """
     plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
     price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
+    length = np.int64(0)
     meta[REASON] = BAD_LEVELS
     p += 1
     if p < end and buf[p] == _CLOSE:
         return p + 1, n
-    while p + 6 < end:
-        if buf[p] != _OPEN or buf[p + 1] != _QUOTE:
-            return p, -1
-        tick, size, q = _quoted(buf, p + 2, end, meta, plain, price_unit, size_unit)
+    if p + 1 >= end or buf[p] != _OPEN or buf[p + 1] != _QUOTE:
+        return p, -1
+    p += 2
+    while p + 4 < end:
+        tick, size, q, length = _quoted(buf, p, end, meta, plain, price_unit, size_unit, length)
         if tick < 0 or size < 0 or size > LOTS_MAX or n >= ticks.shape[0]:
             return q, _refusal(meta, tick, size)
-        if q + 2 >= end or buf[q + 1] != _CLOSE:
-            return q, -1
-        ticks[n] = tick
-        lots[n] = size
+        _put(ticks, n, tick)
+        _put(lots, n, size)
         n += 1
-        c = buf[q + 2]
-        p = q + 3
-        if c == _CLOSE:
-            return p, n
-        if c != _COMMA:
-            return p, -1
+        if q + 8 > end:
+            break
+        word = _load8(buf, q)
+        if word & np.uint64(0xFFFFFFFFFF) != _NEXT_PAIR:
+            if word & np.uint64(0xFFFFFF) != _LAST_PAIR:
+                return q, -1
+            return q + 3, n
+        p = q + 5
+    if q + 2 < end and buf[q + 1] == _CLOSE and buf[q + 2] == _CLOSE:
+        return q + 3, n
     return p, -1
 
 
@@ -435,6 +491,7 @@ def _sided(buf, p, end, meta, ticks, lots):
     half = ticks.shape[0] // 2
     meta[BIDS_AT] = meta[BIDS_END] = 0
     meta[ASKS_AT] = meta[ASKS_END] = half
+    length = np.int64(0)
     meta[REASON] = BAD_LEVELS
     p += 1
     if p < end and buf[p] == _CLOSE:
@@ -448,7 +505,7 @@ def _sided(buf, p, end, meta, ticks, lots):
             at, most = ASKS_END, ticks.shape[0]
         else:
             return p, -1
-        tick, size, q = _quoted(buf, q, end, meta, plain, price_unit, size_unit)
+        tick, size, q, length = _quoted(buf, q, end, meta, plain, price_unit, size_unit, length)
         if tick < 0 or size < 0 or size > LOTS_MAX or meta[at] >= most:
             return q, _refusal(meta, tick, size)
         if q + 2 >= end or buf[q + 1] != _CLOSE:
@@ -654,25 +711,6 @@ def _integer_ms(v):
 
 
 @_inline
-def _name(buf, p, end):
-    """The first 8 bytes of the string whose text starts at p, packed; and where its closing quote is."""
-    if p + 8 <= end:
-        word = _load8(buf, p)
-        mask = _quotes(word)
-        if mask != np.uint64(0):
-            n = _byte_of(mask)
-            return np.int64(word & ~(~np.uint64(0) << np.uint64(8 * n))), p + n
-    v = np.int64(0)
-    n = 0
-    while p < end and buf[p] != _QUOTE:
-        if n < 8:
-            v |= np.int64(buf[p]) << np.int64(8 * n)
-        n += 1
-        p += 1
-    return v, p
-
-
-@_inline
 def _string_end(buf, p, end):
     """Where the closing quote of the string whose text goes on at p stands; `end` if there is none."""
     while p + 8 <= end:
@@ -686,8 +724,28 @@ def _string_end(buf, p, end):
 
 
 @_inline
+def _name(buf, p, end):
+    """The first 8 bytes of the string whose text starts at p, packed; and where its closing quote is."""
+    if p + 8 <= end:
+        word = _load8(buf, p)
+        mask = _quotes(word)
+        if mask != np.uint64(0):
+            n = _byte_of(mask)
+            return np.int64(word & ~(~np.uint64(0) << np.uint64(8 * n))), p + n
+        return np.int64(word), _string_end(buf, p + 8, end)
+    v = np.int64(0)
+    n = 0
+    while p < end and buf[p] != _QUOTE:
+        if n < 8:
+            v |= np.int64(buf[p]) << np.int64(8 * n)
+        n += 1
+        p += 1
+    return v, p
+
+
+@_inline
 def _at_sign(buf, p, end):
-    """Where the first '@' of the string whose text begins at p stands; -1 if there is none."""
+    """Where the first '@' of the string whose text begins at p stands, or else its closing quote, or else `end`."""
     while p + 8 <= end:
         word = _load8(buf, p)
         mask = _quotes(word) | _matches(word, np.uint64(0x4040404040404040))
@@ -697,18 +755,19 @@ def _at_sign(buf, p, end):
         p += 8
     while p < end and buf[p] != _QUOTE and buf[p] != _AT:
         p += 1
-    return p if p < end and buf[p] == _AT else np.int64(-1)
+    return p
 
 
 @_inline
 def _channel(buf, p, end):
-    """The channel in a stream's name or the event's name itself, packed as `_name` does.
+    """The channel in a stream's name or the event's name itself, packed as `_name` does; and where the text ends.
 
     Of `btcusdt@depth@100ms` it is `depth`, of `!forceOrder@arr` the part before the '@', of `depthUpdate` all.
     """
+    at = p
     if p < end and buf[p] != _BANG:
         at = _at_sign(buf, p, end)
-        if at >= 0:
+        if at < end and buf[at] == _AT:
             p = at + 1
     v = np.int64(0)
     for n in range(min(end - p, 8)):
@@ -716,7 +775,7 @@ def _channel(buf, p, end):
         if c == _QUOTE or c == _AT or c == _UNDERSCORE or c == _DOT:
             break
         v |= np.int64(c) << np.int64(8 * n)
-    return v
+    return v, _string_end(buf, at, end)
 
 
 @_inline
@@ -734,23 +793,27 @@ def _table(wire, i):
 
 @_inline
 def _look_up(names, values, name):
-    for i in range(names.shape[0]):
-        if names[i] == name:
-            return values[i]
-    return np.int64(-1)
+    """What a name means; -1: nothing. A name stands where `depth.wire_array` has put it, or nowhere."""
+    at = np.int64((np.uint64(name) * NAME_FACTOR) >> np.uint64(32)) & (names.shape[0] - 1)
+    return values[at] if names[at] == name else np.int64(-1)
 
 
 @_inline
 def _kind(buf, p, end, wire):
-    """What kind of message the object at p is: by its first ROUTE key outside of arrays, else by its first key."""
+    """What kind of message the object at p is: by its first ROUTE key outside of arrays, else by its first key.
+
+    Returns also from where on `scan` has to look: what stands before has no other meaning.
+    """
+    begin = p
     names, roles = _table(wire, 0)
     channels, kinds = _table(wire, 1)
     untagged, untagged_kinds = _table(wire, 2)
     if p + 1 >= end or buf[p + 1] != _QUOTE:
-        return np.int64(_UNKNOWN)
+        return np.int64(_UNKNOWN), begin
     name, q = _name(buf, p + 2, end)
     role = _look_up(names, roles, name)
-    if role != _ROUTE:
+    is_first = role == _ROUTE
+    if not is_first:
         first = name
         arrays = np.int64(0)
         while q < end and role != _ROUTE:
@@ -764,13 +827,15 @@ def _kind(buf, p, end, wire):
             role = _look_up(names, roles, name) if is_key else np.int64(-1)
         if role != _ROUTE:
             kind = _look_up(untagged, untagged_kinds, first)
-            return kind if kind >= 0 else np.int64(_UNKNOWN)
+            return (kind if kind >= 0 else np.int64(_UNKNOWN)), begin
     if q + 2 < end and buf[q + 1] == _COLON and buf[q + 2] == _QUOTE:
-        channel = _channel(buf, q + 3, end)
+        channel, q = _channel(buf, q + 3, end)
+        if is_first:
+            begin = q + 1
         kind = _look_up(channels, kinds, channel)
         if kind >= 0:
-            return kind
-    return np.int64(_UNKNOWN)
+            return kind, begin
+    return np.int64(_UNKNOWN), begin
 
 
 @_compile
@@ -847,12 +912,14 @@ def scan(buf, p, end, meta, ticks, lots, wire):
                 meta[WHOLE] = 1
         elif 48 <= c <= 57:
             v, p = _integer(buf, p, end)
+            if role < 0:
+                continue
             if role == _EVENT:
                 meta[EVENT_MS] = _integer_ms(v)
-            elif role == _FIRST:
-                meta[FIRST_ID] = v
             elif role == _LAST or role == _WHOLE:
                 meta[MESSAGE_ID] = v
+            elif role == _FIRST:
+                meta[FIRST_ID] = v
             elif role == _PREVIOUS:
                 meta[PREVIOUS_ID] = v
             elif role == _CHECKSUM:
@@ -1259,7 +1326,7 @@ def next_for_tape(buf, pos, wire):
         if buf[origin] == _BANG:
             return CONTROL, start, pos
         frame = _frame(buf, payload, line_end)
-        kind = _kind(buf, frame, line_end, wire) if frame >= 0 else np.int64(_UNKNOWN)
+        kind = _kind(buf, frame, line_end, wire)[0] if frame >= 0 else np.int64(_UNKNOWN)
         if kind == _TRADE or frame > payload:
             return TRADES, start, pos
         if kind == _UNKNOWN:
@@ -1290,7 +1357,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if frame < 0:
             meta[REASON] = BAD_FRAME
             return BAD, start, pos
-        kind = _kind(buf, frame, line_end, wire)
+        kind, begin = _kind(buf, frame, line_end, wire)
         if kind != _DEPTH or frame != payload:
             if kind == _TRADE:
                 meta[N_TRADES] += 1
@@ -1305,7 +1372,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
             else:
                 return UNKNOWN, start, pos
             continue
-        code = scan(buf, payload, line_end, meta, ticks, lots, wire)
+        code = scan(buf, begin, line_end, meta, ticks, lots, wire)
         if code != 0:
             return code, start, pos
         if meta[FIRST_ID] < 0:

@@ -698,7 +698,8 @@ def wire_array(market: Market) -> Int64s:
     """A market's wire as `book.run` reads it.
 
     The lengths of its three tables, its shape, whether its messages have one id and a time; then the tables: names by
-    their first 8 bytes and what they mean. Raises ValueError for a checksum of anything but numbers.
+    their first 8 bytes, hashed without a collision, and what they mean. Raises ValueError for a checksum of anything
+    but numbers.
     """
     wire = market.wire
     if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
@@ -706,12 +707,30 @@ def wire_array(market: Market) -> Int64s:
             f"{market.name}: expected a checksum of numbers (Shape.OBJECTS), found {wire.shape!r}"
         )
     tables: tuple[Mapping[str, int], ...] = (wire.roles, wire.routes, wire.untagged)
-    packed = [len(table) for table in tables]
+    slots = [_slots(table) for table in tables]
+    packed = [len(names) for names, _ in slots]
     packed += [int(wire.shape), Role.FIRST_ID not in wire.roles.values(), wire.timed]
-    for table in tables:
-        packed += [int.from_bytes(name.encode()[:8], "little") for name in table]
-        packed += [int(meaning) for meaning in table.values()]
+    for names, meanings in slots:
+        packed += names + meanings
     return np.array(packed, np.int64)
+
+
+def _slots(table: Mapping[str, int]) -> tuple[list[int], list[int]]:
+    """Names and meanings, each name where the kernel looks for it (`book.NAME_FACTOR`); -1 where there is none."""
+    by_name: dict[int, int] = {}
+    for text, meaning in table.items():
+        by_name.setdefault(int.from_bytes(text.encode()[:8], "little"), int(meaning))
+    size = 1
+    while len({_slot(name, size) for name in by_name}) < len(by_name):
+        size *= 2
+    names, meanings = [0] * size, [-1] * size
+    for name, meaning in by_name.items():
+        names[_slot(name, size)], meanings[_slot(name, size)] = name, meaning
+    return names, meanings
+
+
+def _slot(name: int, size: int) -> int:
+    return (name * int(b.NAME_FACTOR) % 2**64 >> 32) % size
 
 
 def _packed(row: tuple[Any, ...]) -> list[Any]:
