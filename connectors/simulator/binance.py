@@ -52,6 +52,7 @@ class Binance(Half):
     """One of the two markets of Binance: says events in its words."""
 
     listed = tuple(SYMBOLS.values())
+    past_s_max = None
     used_header = "X-MBX-USED-WEIGHT-1M"
 
     def __init__(self, kind: Kind, symbols: Collection[Symbol] = ()) -> None:

@@ -223,7 +223,7 @@ class Archived(Gemini):
     name = "gemini_v2"
     paths = ("/v2/marketdata",)
     limits = Limits(ping_s=None, heartbeat_s=5.0, weight_per_minute=120)
-    timed = False
+    past_s_max = 0
 
     def __init__(self, symbols: Collection[Symbol] = ()) -> None:
         super().__init__(symbols)

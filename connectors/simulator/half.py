@@ -104,7 +104,8 @@ class Half:
     listed: tuple[Symbol, ...]  # by the venue's names
     paths: tuple[str, ...]  # of its WebSockets
     limits: Limits = Limits()
-    timed: bool = True  # its frames bear times; else its past cannot be played
+    # So much of the past is played, whatever is asked for; None: all; 0 where frames bear no time.
+    past_s_max: int | None = 300
     depth: int | None = None  # levels a side that its clients hold by default; None: all
     used_header: str = ""  # tells the weight used
     # Decimals of prices and of sizes; None: as many as tick and lot have.

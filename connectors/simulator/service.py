@@ -108,7 +108,8 @@ class VenueService:
 
     def _past_ms(self) -> int:
         """Where a past that ended now would begin."""
-        return self._clock.past_ms() if self.half.timed else self._clock.now_ms() // 1000 * 1000
+        begin_ms, most_s = self._clock.past_ms(), self.half.past_s_max
+        return begin_ms if most_s is None else max(begin_ms, (self._clock.now_ms() // 1000 - most_s) * 1000)
 
     # ---- the desk
 

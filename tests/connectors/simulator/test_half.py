@@ -214,7 +214,7 @@ def test_a_past_needs_times(monkeypatch: pytest.MonkeyPatch) -> None:
         mids = (toy.book("BTC-USD").bid * 0.01, spot.book("BTCUSDT").bid * 0.01)
         assert mids[0] == pytest.approx(mids[1], rel=5e-4)
 
-    monkeypatch.setattr(Toy, "timed", False)
+    monkeypatch.setattr(Toy, "past_s_max", 0)
     run(test, monkeypatch, past_s=300)
 
 
