@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from connectors.book_sync import Rule
 from connectors.endpoint import Endpoint
 from connectors.file_log import FileLog
 from connectors.outbox import Outbox
@@ -46,7 +47,11 @@ class Trial:
     """A simulated market, a session, the log between them and the kernel behind it."""
 
     def __init__(self, name: str, path: Path) -> None:
-        self.market, self.path = market(name), path
+        self.market, self.path, self.depth = market(name), path, None
+        if self.market.wire.rule is Rule.CHECKSUM:
+            # It is of ten levels: a loss below them shows only when it comes up.
+            self.depth = 10
+            self.market = self.market.at_depth(self.depth)
         self.symbols = [x.symbol for x in halves()[name].listed[:2]]
         self.options = Options(markets=(name,), symbols=tuple(self.symbols), past_s=0, manual=True)
 
@@ -114,7 +119,7 @@ class Trial:
         return sides
 
     def _true(self, symbol: str) -> list[dict[Decimal, Decimal]]:
-        truth = self.service.truth(symbol)
+        truth = self.service.truth(symbol, self.depth)
         return [{Decimal(p): Decimal(n) for p, n in truth[name]} for name in ("bids", "asks")]
 
 
