@@ -29,7 +29,7 @@ def main() -> int:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
                 page = browser.new_page(viewport={"width": 1600, "height": 900})
-                page.goto(url)
+                page.goto(f"{url}?i=BTC-USDT-PERP%20binance_futures")
                 time.sleep(LIVE_S)
                 page.screenshot(path=PATH)
                 browser.close()
