@@ -1,0 +1,1 @@
+"""Polled APIs, one file each; each lists its `FEEDS`."""
