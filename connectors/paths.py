@@ -9,12 +9,12 @@ def query_of(path: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(path).query))
 
 
-def with_query(path: str, **values: str | int) -> str:
+def with_query(path: str, **values: object) -> str:
     """The path, with these values in its query in place of, or after, those there."""
     base, _, _ = path.partition("?")
-    return asking(base, query_of(path) | values)
+    return asking(base, {**query_of(path), **values})
 
 
-def asking(base: str, query: Mapping[str, str | int]) -> str:
+def asking(base: str, query: Mapping[str, object]) -> str:
     """A path of a base and a query."""
     return f"{base}?{urlencode(query, quote_via=quote, safe='')}" if query else base

@@ -84,6 +84,11 @@ class _Code(msgspec.Struct, rename="camel"):
     ret_msg: str = ""
 
 
+class _Timed(msgspec.Struct):
+    time: int
+
+
+_TIMED = msgspec.json.Decoder(_Timed)
 _BARS = msgspec.json.Decoder(_BarsAnswer)
 _EXECUTIONS = msgspec.json.Decoder(_ExecutionsAnswer)
 _CODE = msgspec.json.Decoder(_Code)
@@ -175,35 +180,39 @@ AGAIN, LIMITED = (10000, 10016), (10006, 10018)
 
 
 def judge(request: Request, answer: Answer) -> Verdict:
-    """Status 403 is of the address: too many requests, or a region that is not served."""
+    """By the status, then by `retCode`."""
     del request
-    verdict = by_status(answer)
     if answer.status == 403:
-        said = answer.body[:120].decode("utf-8", "replace")
-        if "frequent" in said.lower():
-            return Verdict(Outcome.WAIT, f"the address is banned: {said}", BANNED_S)
-        return Verdict(Outcome.STOPPED, f"status 403, as the venue says to regions it does not serve: {said}")
+        return _forbidden(answer.body[:120].decode("utf-8", "replace"))
+    verdict = by_status(answer)
     if verdict.outcome is not Outcome.GOOD:
         return verdict
     try:
         told = _CODE.decode(answer.body)
     except MALFORMED:
         return Verdict(Outcome.AGAIN, f"expected retCode, found {answer.body[:120]!r}")
-    said = f"{told.ret_code} {told.ret_msg[:120]}"
-    if told.ret_code in LIMITED:
-        return Verdict(Outcome.WAIT, said, _reset_s(answer))
-    if told.ret_code in AGAIN:
-        return Verdict(Outcome.AGAIN, said)
-    return Verdict(Outcome.REFUSED, said) if told.ret_code else verdict
+    if not told.ret_code:
+        return verdict
+    outcome = Outcome.WAIT if told.ret_code in LIMITED else Outcome.REFUSED
+    outcome = Outcome.AGAIN if told.ret_code in AGAIN else outcome
+    wait_s = _reset_s(answer) if outcome is Outcome.WAIT else None
+    return Verdict(outcome, f"{told.ret_code} {told.ret_msg[:120]}", wait_s)
+
+
+def _forbidden(said: str) -> Verdict:
+    """It is of the address: too many requests, or a region that is not served."""
+    if "frequent" in said.lower():
+        return Verdict(Outcome.WAIT, f"the address is banned: {said}", BANNED_S)
+    return Verdict(Outcome.STOPPED, f"status 403, as the venue says to regions it does not serve: {said}")
 
 
 def _reset_s(answer: Answer) -> float:
     """Seconds between the time of the answer and that at which the limit is reset; a window of 5 s without them."""
     try:
-        now_ms = msgspec.json.decode(answer.body)["time"]
-        reset_ms = int(answer.headers["x-bapi-limit-reset-timestamp"])
-        return min(max((reset_ms - now_ms) / 1000, 1.0), BANNED_S)
-    except (KeyError, ValueError, TypeError):
+        now_ms = _TIMED.decode(answer.body).time
+        wait_ms = int(answer.headers["x-bapi-limit-reset-timestamp"]) - now_ms
+        return min(max(wait_ms / 1000, 1.0), BANNED_S)
+    except (KeyError, ValueError, *MALFORMED):
         return LIMIT.span_s
 
 

@@ -275,6 +275,7 @@ def _told(text: str) -> Decimal | None:
 
 
 def trade_id_of(text: str) -> int:
+    """The id of a trade: a UUID's first 64 bits, a number itself. Raises ParseError of a longer number."""
     number = int(text) if text.isdigit() else int(text.replace("-", "")[:16], 16)
     if number >= 2**64:
         raise ParseError(f"expected a trade id of 64 bits, found {text}")
