@@ -125,6 +125,22 @@ class Api:
             self._warn("request failed", request, verdict, wait_s)
             await self.sleep(wait_s)
 
+    async def once(self, request: Request) -> Received:
+        """The answer to one attempt, made now.
+
+        Raises:
+            ApiError: it was not good, or the budget does not give it now.
+            BudgetError: the budget cannot be kept.
+        """
+        async with self._turn:
+            if wait_s := self._budget.take(self.now_s(), request.weight):
+                verdict = Verdict(Outcome.WAIT, f"not asked for {wait_s:.0f} s: {self._budget.holds}", wait_s)
+                raise ApiError(verdict.reason, verdict)
+            received, verdict = await self._answered(request, NONE)
+        if received is None or verdict.outcome != Outcome.GOOD:
+            raise ApiError(f"GET {request.path}: {verdict.reason}", verdict)
+        return received
+
     async def _exchange(
         self, request: Request, share: float, conditions: Mapping[str, str]
     ) -> tuple[Received | None, Verdict]:
@@ -132,16 +148,21 @@ class Api:
             await self._paid(request, share)
             if self.stopped is not None:
                 return None, self.stopped
-            try:
-                received = await self._send(request, conditions)
-                verdict = self._judged(request, received, conditions)
-            except (aiohttp.ClientError, TimeoutError, ParseError, _TooLargeError) as error:
-                outcome = Outcome.REFUSED if isinstance(error, _TooLargeError) else Outcome.AGAIN
-                reason = self._redactor.text(str(error)) or type(error).__name__
-                received, verdict = None, Verdict(outcome, reason)
-            # Before another request has its turn.
-            self._obey(request, verdict)
-            return received, verdict
+            return await self._answered(request, conditions)
+
+    async def _answered(
+        self, request: Request, conditions: Mapping[str, str]
+    ) -> tuple[Received | None, Verdict]:
+        """Send what is paid for; what the vendor wants is obeyed before another request has its turn."""
+        try:
+            received = await self._send(request, conditions)
+            verdict = self._judged(request, received, conditions)
+        except (aiohttp.ClientError, TimeoutError, ParseError, _TooLargeError) as error:
+            outcome = Outcome.REFUSED if isinstance(error, _TooLargeError) else Outcome.AGAIN
+            reason = self._redactor.text(str(error)) or type(error).__name__
+            received, verdict = None, Verdict(outcome, reason)
+        self._obey(request, verdict)
+        return received, verdict
 
     async def _paid(self, request: Request, share: float) -> None:
         """Return when the request may leave: its units are charged."""

@@ -116,7 +116,7 @@ def log_of(log_url: str | None, data_dir: Path | None) -> str:
     type=Span(),
     help="Of pauses between attempts.",
 )
-def connect(
+def connect(  # noqa: PLR0913, PLR0917 - one a option
     venues: tuple[str, ...],
     symbols: tuple[str, ...],
     budgets: Path | None,

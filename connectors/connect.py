@@ -128,9 +128,14 @@ def _pollers(
     users = Counter(x.account for x in connector.feeds)
     turns = {account: asyncio.Lock() for account in users}
     for access in connector.feeds:
+        polls = access.feed.polls(access.chosen)
+        if not polls:
+            _log.warning(
+                "nothing to poll: it tells history only, or needs symbols or a path", feed=access.feed.name
+            )
+            continue
         budget = Budget(connector.budgets, access.account, access.plan)
         api = Api(access, http, budget, connector.random, turns[access.account])
-        polls = access.feed.polls(access.chosen)
         yield Poller(api, polls, outbox, telemetry, connector.random, 1 / users[access.account])
 
 

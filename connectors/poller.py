@@ -71,7 +71,7 @@ class _Polled:
     content: int | None = None  # hash of what the last round told
     changed_ns: int = 0  # when it became that
     path: str = ""  # of the request that `conditions` are of
-    conditions: Mapping[str, str] = NONE
+    conditions: Mapping[str, str] = field(default_factory=dict)
     is_asking: bool = False
 
 
