@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.simulator import half, past
+from connectors.simulator import half, history
 from connectors.simulator import market as m
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, State, Stream
 from connectors.simulator.symbols import SYMBOLS, Kind, Symbol
@@ -312,10 +312,10 @@ class Binance(Half):
         span_ms = interval_s * 1000
         start_ms = _int(query.get("startTime", str((end_ms // span_ms - limit + 1) * span_ms)))
         grid = self.symbols[symbol].grid(self.kind)
-        found = past.bars(desk, symbol, grid, interval_s, start_ms, end_ms + 1, limit)
+        found = history.bars(desk, symbol, grid, interval_s, start_ms, end_ms + 1, limit)
         return _json([self._row(symbol, x, span_ms) for x in found])
 
-    def _row(self, symbol: str, x: past.GridBar, span_ms: int) -> list[Any]:
+    def _row(self, symbol: str, x: history.GridBar, span_ms: int) -> list[Any]:
         t = self.texts[symbol]
         prices = [t.price(tick) for tick in (x.open, x.high, x.low, x.close)]
         bought = [t.size(x.buy_lots), t.value(x.buy_lots * (x.value // x.lots) if x.lots else 0)]
@@ -332,9 +332,9 @@ class Binance(Half):
             end_ms = _int(query.get("endTime", str(start_ms + TRADES_SPAN_MS - 1)))
             if end_ms - start_ms >= TRADES_SPAN_MS:
                 raise RequestError(400, -1127, "More than 1 hours between startTime and endTime.")
-            found = past.trades(desk, symbol, grid, start_ms, end_ms + 1)[:limit]
+            found = history.trades(desk, symbol, grid, start_ms, end_ms + 1)[:limit]
         else:
-            found = past.last_trades(desk, symbol, grid, limit)
+            found = history.last_trades(desk, symbol, grid, limit)
         rows = [
             {
                 "a": x.trade_id, "p": t.price(x.tick), "q": t.size(x.lots), "f": x.trade_id, "l": x.trade_id,

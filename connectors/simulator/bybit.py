@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.simulator import history
 from connectors.simulator import market as m
-from connectors.simulator import past
 from connectors.simulator.best import Best
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, Stream
 from connectors.simulator.symbols import Grid, Symbol, listed
@@ -337,11 +337,11 @@ class Bybit(Half):
         span_ms = interval_s * 1000
         first_ms = (min(end_ms, desk.now_ms) // span_ms - limit + 1) * span_ms
         start_ms = max(first_ms, _number(query.get("start", "0"), 0, 1 << 50) or 0)
-        found = past.bars(desk, symbol, self._grid(symbol), interval_s, start_ms, end_ms + 1)
+        found = history.bars(desk, symbol, self._grid(symbol), interval_s, start_ms, end_ms + 1)
         rows = [self._row(symbol, x) for x in reversed(found)]
         return _answered({"symbol": symbol, "category": self.category, "list": rows}, desk.now_ms)
 
-    def _row(self, symbol: str, x: past.GridBar) -> list[str]:
+    def _row(self, symbol: str, x: history.GridBar) -> list[str]:
         price = self._price(symbol)
         value = _trimmed(self.texts[symbol].value(x.value))
         prices = [price(tick) for tick in (x.open, x.high, x.low, x.close)]
@@ -359,7 +359,7 @@ class Bybit(Half):
                 "execId": self._trade_id(x), "symbol": symbol, "price": price(x.tick), "size": size(x.lots),
                 "side": "Sell" if x.sold else "Buy", "time": str(x.event_ms), "isBlockTrade": False,
             }
-            for x in reversed(past.last_trades(desk, symbol, self._grid(symbol), limit))
+            for x in reversed(history.last_trades(desk, symbol, self._grid(symbol), limit))
         ]  # fmt: skip
         return _answered({"category": self.category, "list": rows}, desk.now_ms)
 

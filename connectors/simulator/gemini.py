@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from connectors.simulator import history
 from connectors.simulator import market as m
-from connectors.simulator import past
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, RequestError, Stream
 from connectors.simulator.symbols import Symbol, listed
 from connectors.simulator.texts import Texts
@@ -66,7 +66,7 @@ class Gemini(Half):
         interval_s, count = kept
         texts, span_ms = self.texts[name], interval_s * 1000
         first_ms = (desk.now_ms // span_ms - count + 1) * span_ms
-        found = past.bars(desk, name, self.symbols[name].spot, interval_s, first_ms, desk.now_ms + 1)
+        found = history.bars(desk, name, self.symbols[name].spot, interval_s, first_ms, desk.now_ms + 1)
         rows = [
             f"[{x.open_ms},{','.join(texts.price(tick) for tick in (x.open, x.high, x.low, x.close))},"
             f"{texts.size(x.lots)}]"
@@ -80,14 +80,14 @@ class Gemini(Half):
         texts, grid = self.texts[name], self.symbols[name].spot
         after, from_ms = _whole(query.get("since_tid", "-1")), _whole(query.get("timestamp", "-1"))
         if after >= 0:
-            from_ms = after // past.TRADES_A_MINUTE * m.MINUTE_MS
+            from_ms = after // history.TRADES_A_MINUTE * m.MINUTE_MS
         if from_ms >= 0:
             from_ms = max(from_ms, desk.now_ms - TRADES_KEPT_MS)
-            until_ms = from_ms + (most // past.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
-            found = [x for x in past.trades(desk, name, grid, from_ms, until_ms) if x.trade_id > after]
+            until_ms = from_ms + (most // history.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
+            found = [x for x in history.trades(desk, name, grid, from_ms, until_ms) if x.trade_id > after]
             found = found[:most]
         else:
-            found = past.last_trades(desk, name, grid, most)
+            found = history.last_trades(desk, name, grid, most)
         return _json(
             [
                 {

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from connectors.simulator import history
 from connectors.simulator import market as m
-from connectors.simulator import past
 from connectors.simulator.best import Best, Levels
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, Stream
 from connectors.simulator.symbols import Symbol, listed
@@ -320,11 +320,11 @@ class Kraken(Half):
         open_ms = desk.now_ms // span_ms * span_ms
         from_ms = max(since * 1000 + 1, open_ms - (LAST_BARS - 1) * span_ms)
         grid = self.symbols[symbol].spot
-        found = past.bars(desk, symbol, grid, span_ms // 1000, min(from_ms, open_ms), desk.now_ms + 1)
+        found = history.bars(desk, symbol, grid, span_ms // 1000, min(from_ms, open_ms), desk.now_ms + 1)
         rows = [self._row(symbol, x) for x in found]
         return _told_of(_pair(symbol, "X", "Z"), rows, (open_ms - span_ms) // 1000)
 
-    def _row(self, symbol: str, x: past.GridBar) -> list[Any]:
+    def _row(self, symbol: str, x: history.GridBar) -> list[Any]:
         texts = self.texts[symbol]
         prices = [texts.price(tick) for tick in (x.open, x.high, x.low, x.close)]
         vwap = texts.mean(x.value / x.lots) if x.lots else "0.0"
@@ -341,10 +341,10 @@ class Kraken(Half):
         grid, texts = self.symbols[symbol].spot, self.texts[symbol]
         if since:
             from_ms = since // 1_000_000 + 1
-            until_ms = from_ms + (count // past.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
-            found = past.trades(desk, symbol, grid, from_ms, until_ms)[:count]
+            until_ms = from_ms + (count // history.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
+            found = history.trades(desk, symbol, grid, from_ms, until_ms)[:count]
         else:
-            found = past.last_trades(desk, symbol, grid, count)
+            found = history.last_trades(desk, symbol, grid, count)
         rows = [
             [texts.price(x.tick), texts.size(x.lots), Raw(f"{x.event_ms / 1000:.3f}".encode()),
              "s" if x.sold else "b", "m", "", x.trade_id]
