@@ -23,6 +23,7 @@ TRADES_PIECE_S = 6 * 3600  # where the API names no longest span
 PAGES_MAX = 10_000  # of a piece
 HOLES_TOLD_MAX = 20
 NS_A_S = 1_000_000_000
+LATE_NS = 2 * NS_A_S  # the venue's clock may be behind: a bar that has just ended may be open there
 
 
 class BackfillError(RuntimeError):
@@ -34,6 +35,13 @@ class Client(Protocol):
 
     async def get(self, request: Request, share: float = 1.0) -> Received:
         """A good answer. Raises ApiError."""
+
+
+class Publisher(Protocol):
+    """Where answers go: `Publication`."""
+
+    async def publish(self, key: str, request: Request, received: Received) -> None:
+        """Append one; durable on return."""
 
 
 class Progress(NamedTuple):
@@ -100,7 +108,7 @@ class Backfill:
         self,
         feed: Feed,
         client: Client,
-        publication: Publication,
+        publisher: Publisher,
         fetched: Fetched,
         now_ns: Callable[[], int],
         share: float = SHARE,
@@ -109,7 +117,7 @@ class Backfill:
         if feed.history is None:
             raise ValueError(f"expected a feed with history, found {feed.name}")
         self.feed, self._history = feed, feed.history
-        self._client, self._publication, self._fetched = client, publication, fetched
+        self._client, self._publisher, self._fetched = client, publisher, fetched
         self._now_ns, self._share, self._tell = now_ns, share, tell
 
     async def bars(self, symbol: str, interval_s: int, span: Span, again: bool = False) -> Result:
@@ -124,10 +132,9 @@ class Backfill:
                 f"expected an interval among {self._history.intervals_s} s, found {interval_s} s"
             )
         step_ns = interval_s * NS_A_S
-        # The last bar that is over now; and of the first one its open.
-        span = Span(
-            -(-span.from_ns // step_ns) * step_ns, min(span.to_ns, self._now_ns() // step_ns * step_ns)
-        )
+        over_ns = (self._now_ns() - LATE_NS) // step_ns * step_ns
+        to_ns = min(-(-span.to_ns // step_ns) * step_ns, over_ns)
+        span = Span(-(-span.from_ns // step_ns) * step_ns, to_ns)
         return await self._fetch(Series(self.feed.name, symbol, interval_s), span, again)
 
     async def trades(self, symbol: str, span: Span, again: bool = False) -> Result:
@@ -194,7 +201,7 @@ class Backfill:
             asked.add(request.path)
             received = await self._client.get(request, share=self._share)
             result.requests += 1
-            await self._publication.publish(series.symbol, request, received)
+            await self._publisher.publish(series.symbol, request, received)
             try:
                 rows = self.feed.parse(request.path, received.answer.body, received.recv_ns)
                 following = self.feed.after(request, received.answer.body)

@@ -32,8 +32,8 @@ KLINES, TRADES = "/v5/market/kline", "/v5/market/recent-trade"
 BARS_PER_PAGE = 1000
 LAST_TRADES = {"spot": 60, "linear": 1000}
 NS_A_MS = 1_000_000
-# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: a tenth of it for
-# each of the two markets.
+# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: a tenth of it, for
+# both markets together, whose address is one.
 LIMIT = Limit(60, 5.0)
 BANNED_S = 600.0
 
