@@ -9,6 +9,7 @@ import click
 import structlog
 
 from connectors.commands import Failure, connect, record
+from connectors.feed import feeds
 from connectors.keys import RedactedStream, Redactor, secrets_of
 from connectors.settings import Configuration, Settings, SettingsError, load, path_of
 from connectors.simulator.commands import simulate
@@ -34,7 +35,7 @@ def main(context: click.Context, path: Path | None) -> None:
     _keep_secrets()
     path = path_of(path, os.environ)
     try:
-        settings = load(path, os.environ, markets(), ("connect", *FLOWS))
+        settings = load(path, os.environ, markets(), ("connect", *FLOWS), feeds())
         context.obj = Configuration(path, settings)
         context.default_map = _defaults(settings)
     except SettingsError as error:
