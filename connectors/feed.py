@@ -80,6 +80,12 @@ class Poll:
     every_s: float
     pages_max: int = 1  # followed by `Feed.after` in each round
     old_s: float | None = None  # values that stay the same for so long are called stale; None: that is usual
+    # Of an API whose paths name times: the request of a moment (int ns UTC). None: always `request`.
+    at: Callable[[int], Request] | None = None
+
+    def asked(self, now_ns: int) -> Request:
+        """The request to send now."""
+        return self.request if self.at is None else self.at(now_ns)
 
 
 class Chosen(NamedTuple):
