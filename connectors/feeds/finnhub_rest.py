@@ -27,7 +27,9 @@ RESOLUTIONS: Mapping[str, int] = MappingProxyType(
     {"1": 60, "5": 300, "15": 900, "30": 1800, "60": 3600, "D": 86_400, "W": 604_800}
 )
 NAMES: Mapping[int, str] = MappingProxyType({seconds: name for name, seconds in RESOLUTIONS.items()})
-BROKERS = frozenset({"OANDA", "FXCM", "FOREX.COM", "FXPRO", "FXPIG", "ICM", "ICMTRADER", "IC MARKETS", "PEPPERSTONE"})
+BROKERS = frozenset(
+    {"OANDA", "FXCM", "FOREX.COM", "FXPRO", "FXPIG", "ICM", "ICMTRADER", "IC MARKETS", "PEPPERSTONE"}
+)
 RECENT_S = 600
 SECONDS_MAX = NS_MAX // 10**9
 
@@ -60,11 +62,13 @@ def parse(path: str, payload: bytes, recv_ns: int) -> list[Row]:
         raise ParseError(f"expected candles of a symbol and a resolution, found {path[:120]!r}")
     said = _candles(payload)
     volumes = said.v if said.v and bare == CRYPTO else [None] * len(said.t)
-    try:
-        rows = zip(said.t, said.o, said.h, said.low, said.c, volumes, strict=True)
-        return [bar(symbol, interval_s, t * 10**9, (*prices,), recv_ns, v) for t, *prices, v in rows]
-    except ValueError as error:
-        raise ParseError(f"expected columns of one length: {error}") from None
+    columns = (said.t, said.o, said.h, said.low, said.c, volumes)
+    if len({len(column) for column in columns}) != 1:
+        raise ParseError(f"expected columns of one length, found {[len(column) for column in columns]}")
+    return [
+        bar(symbol, interval_s, t * 10**9, (o, h, low, c), recv_ns, v)
+        for t, o, h, low, c, v in zip(*columns, strict=True)
+    ]
 
 
 def _candles(payload: bytes) -> _Candles:
@@ -116,19 +120,16 @@ def bars(symbol: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
     return request(path, symbol=symbol, resolution=NAMES[interval_s], **span)
 
 
-def _recent(symbol: str) -> Callable[[int], Request]:
-    def at(now_ns: int) -> Request:
-        return bars(symbol, 60, max(now_ns - RECENT_S * 10**9, 0) // 60_000_000_000 * 60_000_000_000, now_ns)
-
-    return at
+def _recent(symbol: str, every_s: float) -> Callable[[int], Request]:
+    span_ns = int(max(RECENT_S, 2 * every_s)) * 10**9
+    return lambda now_ns: bars(symbol, 60, max(now_ns - span_ns, 0), now_ns)
 
 
 def polls(chosen: Chosen) -> list[Poll]:
     """The last minutes of each symbol."""
     symbols = chosen.symbols or FEED.symbols
     every_s = pace_s(chosen.plan, len(symbols), chosen.every_s)
-    # What lies between two rounds must be within what a round asks for.
-    found = ((symbol, _recent(symbol)) for symbol in symbols)
+    found = ((symbol, _recent(symbol, every_s)) for symbol in symbols)
     return [Poll(symbol, at(0), every_s, at=at) for symbol, at in found]
 
 

@@ -30,9 +30,9 @@ SPANS: Mapping[str, int] = MappingProxyType(
     {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 )
 PREFIXES: Mapping[str, str] = MappingProxyType({"crypto": "X:", "forex": "C:"})
-DAY_NS, MINUTE_NS, HOUR_NS = 86_400 * 10**9, 60 * 10**9, 3600 * 10**9
-RECENT_NS = 10 * MINUTE_NS
-NIGHT_NS = 6 * HOUR_NS  # after midnight UTC it is midnight in New York too
+DAY_NS = 86_400 * 10**9
+RECENT_S = 600
+NIGHT_NS = 6 * 3600 * 10**9  # after midnight UTC it is midnight in New York too
 FREE_EVERY_S = 6 * 3600.0
 
 _PATH = re.compile(r"/v2/aggs/ticker/([XC]:[A-Z0-9.]{4,32})/range/(\d{1,5})/([a-z]+)/[^/?]+/[^/?]+(?:\?.*)?")
@@ -167,22 +167,28 @@ def _range(ticker: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
     return request(path, adjusted="true", sort="asc", limit=LIMIT)
 
 
-def _recent(ticker: str, free: bool) -> Callable[[int], Request]:
-    """Minutes: of the last whole day with a free key, else the last ones."""
+def _whole_day(ticker: str) -> Callable[[int], Request]:
+    """The minutes of the last day that is over everywhere."""
 
     def at(now_ns: int) -> Request:
-        end_ns = max(now_ns - NIGHT_NS, DAY_NS) // DAY_NS * DAY_NS if free else max(now_ns, RECENT_NS)
-        return _range(ticker, 60, end_ns - (DAY_NS if free else RECENT_NS), end_ns)
+        end_ns = max((now_ns - NIGHT_NS) // DAY_NS, 1) * DAY_NS
+        return _range(ticker, 60, end_ns - DAY_NS, end_ns)
 
     return at
+
+
+def _recent(ticker: str, every_s: float) -> Callable[[int], Request]:
+    span_ns = int(max(RECENT_S, 2 * every_s)) * 10**9
+    return lambda now_ns: _range(ticker, 60, max(now_ns - span_ns, 0), now_ns)
 
 
 def _polls(cluster: str, symbols: tuple[str, ...]) -> Callable[[Chosen], list[Poll]]:
     def polls(chosen: Chosen) -> list[Poll]:
         wanted, free = chosen.symbols or symbols, chosen.plan.name == FREE.name
         every_s = pace_s(chosen.plan, len(wanted), chosen.every_s, FREE_EVERY_S if free else MINUTE_S)
-        found = ((symbol, _recent(ticker_of(symbol, cluster), free)) for symbol in wanted)
-        return [Poll(symbol, at(0), every_s, at=at) for symbol, at in found]
+        tickers = {symbol: ticker_of(symbol, cluster) for symbol in wanted}
+        found = {x: _whole_day(y) if free else _recent(y, every_s) for x, y in tickers.items()}
+        return [Poll(symbol, at(0), every_s, at=at) for symbol, at in found.items()]
 
     return polls
 

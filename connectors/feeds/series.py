@@ -25,9 +25,8 @@ T = TypeVar("T")
 
 
 def request(path: str, weight: int = 1, **query: str | int) -> Request:
-    """A request of a path and what is asked of it; a trailing underscore of a name is left out."""
-    asked = {name.rstrip("_"): value for name, value in query.items()}
-    return Request(f"{path}?{urlencode(asked, safe='/:,')}" if asked else path, weight)
+    """A request of a path and what is asked of it."""
+    return Request(f"{path}?{urlencode(query, safe='/:,')}" if query else path, weight)
 
 
 def asked_of(path: str) -> tuple[str, Mapping[str, str]]:
@@ -61,7 +60,7 @@ def bar(
     """
     if not all(is_amount(x) and x for x in prices):
         raise ParseError(f"expected prices above zero, found {prices}")
-    if not all(x is None or is_amount(x) for x in (volume,)):
+    if volume is not None and not is_amount(volume):
         raise ParseError(f"expected a volume, found {volume}")
     if not 0 <= open_ns <= NS_MAX - interval_s * 10**9:
         raise ParseError(f"expected a time between 1970 and 2262, found {open_ns} ns")

@@ -14,7 +14,17 @@ import msgspec
 
 from connectors.feed import DAY_S, GOOD, MINUTE_S, Answer, Auth, Chosen, Feed, History, Limit, Outcome, Plan
 from connectors.feed import Poll, Row, Verdict, by_status
-from connectors.feeds.series import CURRENCIES, asked_of, bar, decoded, local_ns, pace_s, request, utc_text, zone
+from connectors.feeds.series import (
+    CURRENCIES,
+    asked_of,
+    bar,
+    decoded,
+    local_ns,
+    pace_s,
+    request,
+    utc_text,
+    zone,
+)
 from connectors.venue import MALFORMED, Bar, ParseError, Request
 from connectors.venues.twelve_data import LIVE, canonical
 
