@@ -1,24 +1,39 @@
 """Alpha Vantage: exchange rates, bars of forex, ranked US equities and news, with a key. 25 requests a day are free.
 
-Sources: alphavantage.co/documentation, read 2026-11. Every request is `/query?function=...`; the key goes in the query,
-as it is taken nowhere else. All numbers are strings. A failure comes with status 200 and an object of one key, `Error
-Message`, `Information` or `Note`, with words for readers: which of them mean what is gathered in SAID, from answers that
-users of the API published until 2026-09. Those words may hold the key ("We have detected your API key as ...").
+Sources: alphavantage.co/documentation, read 2026-11. Every request is `/query?function=...`; the key goes in the
+query, as it is taken nowhere else. All numbers are strings. A failure comes with status 200 and an object of one key,
+`Error Message`, `Information` or `Note`, with words for readers: which of them mean what is gathered in SAID, from
+answers that users of the API published until 2026-09. Those words may hold the key ("We have detected your API key as ...").
 
 Times of series are of the zone that `Meta Data` names; the time of news names none and is taken as UTC.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
 from connectors.facts import News, Ranking
-from connectors.feed import DAY_S, GOOD, MINUTE_S, Answer, Auth, Chosen, Feed, Limit, Outcome, Plan, Poll, Row
-from connectors.feed import Verdict, by_status
-from connectors.feeds.series import SHARE, asked_of, bar, decoded, local_ns, pace_s, request, zone
+from connectors.feed import (
+    DAY_S,
+    GOOD,
+    MINUTE_S,
+    Answer,
+    Auth,
+    Chosen,
+    Feed,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    by_status,
+)
+from connectors.feeds.series import asked_of, bar, decoded, local_ns, pace_s, request, zone
 from connectors.venue import MALFORMED, Bar, ParseError, Price, Request
 from connectors.venues.twelve_data import canonical, is_amount
 
@@ -214,7 +229,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _news(said: _Article) -> News:
-    time_ns = local_ns(said.time_published, zone("UTC"), "%Y%m%dT%H%M%S")
+    time_ns = local_ns(said.time_published, zone("UTC"))
     moods = said.ticker_sentiment or []
     assert time_ns is not None  # no hour of UTC is twice
     return News(
@@ -246,7 +261,8 @@ def _meaning(failure: _Failure) -> Verdict:
     for part, verdict in SAID:
         if part in words.lower():
             return verdict
-    return Verdict(Outcome.REFUSED, f"expected data, found: {_KEY.sub(r'\1...', words)[:200]}")
+    without_key = _KEY.sub(r"\1...", words)
+    return Verdict(Outcome.REFUSED, f"expected data, found: {without_key[:200]}")
 
 
 FREE = Plan(name="free", url=URL, limits=(Limit(25, DAY_S), Limit(5, MINUTE_S)), spacing_s=1.5)
@@ -262,30 +278,45 @@ def auth(plan: Plan, key: str) -> Auth:
 def polls(chosen: Chosen) -> list[Poll]:
     """Free: rates, days, movers and news share the requests of a day. Premium: minutes in place of days."""
     symbols = chosen.symbols or FEED.symbols
-    pairs = [_pair(symbol) for symbol in symbols]
     if chosen.plan.name == PREMIUM.name:
-        every_s = pace_s(chosen.plan, 2 * len(pairs) + 2, chosen.every_s)
-        return [
-            *(Poll(name, _rate(*pair), every_s) for name, pair in zip(symbols, pairs, strict=True)),
-            *(Poll(f"{name} 1min", _minutes(*pair), max(every_s, 600)) for name, pair in zip(symbols, pairs, strict=True)),
-            *_lists(chosen, max(every_s, 900), max(every_s, 900)),
-        ]  # fmt: skip
-    # 18 of 25 requests: movers 2, news 3, days 4, rates 9.
-    assert 2 + 3 + 4 + 9 <= 25 * SHARE
-    rates_s, days_s = len(pairs) * DAY_S / 9, max(len(pairs) / 4, 1) * DAY_S
-    return [
-        *(Poll(name, _rate(*pair), max(rates_s, chosen.every_s or 0)) for name, pair in zip(symbols, pairs, strict=True)),
-        *(Poll(f"{name} 1day", _days(*pair), max(days_s, chosen.every_s or 0)) for name, pair in zip(symbols, pairs, strict=True)),
-        *_lists(chosen, DAY_S / 2, DAY_S / 3),
-    ]  # fmt: skip
+        rates_s = pace_s(chosen.plan, 2 * len(symbols) + 2, None)
+        return _polls(
+            symbols, INTRADAY, Pace(rates_s, max(rates_s, 600.0), 900.0, 900.0), chosen.every_s or 0.0
+        )
+    # 18 of 25 requests a day: rates 9, days 4, movers 2, news 3.
+    rates_s, days_s = len(symbols) * DAY_S / 9, max(len(symbols) / 4, 1.0) * DAY_S
+    return _polls(symbols, DAILY, Pace(rates_s, days_s, DAY_S / 2, DAY_S / 3), chosen.every_s or 0.0)
 
 
-def _lists(chosen: Chosen, movers_s: float, news_s: float) -> list[Poll]:
-    least_s = chosen.every_s or 0
+class Pace(NamedTuple):
+    """Seconds between two requests for the same."""
+
+    rates: float
+    series: float
+    movers: float
+    news: float
+
+
+def _polls(symbols: Sequence[str], series: str, pace: Pace, least_s: float) -> list[Poll]:
+    found = []
+    for symbol in symbols:
+        base, quote = _pair(symbol)
+        rate = request(PATH, {"function": RATE, "from_currency": base, "to_currency": quote})
+        found += [
+            Poll(symbol, rate, max(pace.rates, least_s)),
+            Poll(f"{symbol} bars", _series(series, base, quote), max(pace.series, least_s)),
+        ]
+    news = request(PATH, {"function": NEWS, "sort": "LATEST", "limit": 50})
     return [
-        Poll("movers", request(PATH, function=MOVERS), max(movers_s, least_s)),
-        Poll("news", request(PATH, function=NEWS, sort="LATEST", limit=50), max(news_s, least_s)),
+        *found,
+        Poll("movers", request(PATH, {"function": MOVERS}), max(pace.movers, least_s)),
+        Poll("news", news, max(pace.news, least_s)),
     ]
+
+
+def _series(function: str, base: str, quote: str) -> Request:
+    asked = {"function": function, "from_symbol": base, "to_symbol": quote, "outputsize": "compact"}
+    return request(PATH, {**asked, "interval": "1min"} if function == INTRADAY else asked)
 
 
 def _pair(symbol: str) -> tuple[str, str]:
@@ -295,20 +326,6 @@ def _pair(symbol: str) -> tuple[str, str]:
     return base, quote
 
 
-def _rate(base: str, quote: str) -> Request:
-    return request(PATH, function=RATE, from_currency=base, to_currency=quote)
-
-
-def _days(base: str, quote: str) -> Request:
-    return request(PATH, function=DAILY, from_symbol=base, to_symbol=quote, outputsize="compact")
-
-
-def _minutes(base: str, quote: str) -> Request:
-    return request(
-        PATH, function=INTRADAY, from_symbol=base, to_symbol=quote, interval="1min", outputsize="compact"
-    )
-
-
 FEED = Feed(
     name=NAME,
     plans=(FREE, PREMIUM),
@@ -316,7 +333,7 @@ FEED = Feed(
     judge=judge,
     canonical=canonical,
     key_env="ISOTHERM_ALPHA_VANTAGE_KEY",
-    key_check=_rate("EUR", "USD"),
+    key_check=request(PATH, {"function": RATE, "from_currency": "EUR", "to_currency": "USD"}),
     auth=auth,
     polls=polls,
     symbols=("EUR/USD", "GBP/USD", "USD/JPY"),

@@ -13,8 +13,21 @@ from types import MappingProxyType
 
 import msgspec
 
-from connectors.feed import MINUTE_S, Answer, Auth, Chosen, Feed, History, Limit, Outcome, Plan, Poll, Row
-from connectors.feed import Verdict, by_status
+from connectors.feed import (
+    MINUTE_S,
+    Answer,
+    Auth,
+    Chosen,
+    Feed,
+    History,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    by_status,
+)
 from connectors.feeds.series import NS_MAX, asked_of, bar, decoded, pace_s, request
 from connectors.venue import MALFORMED, ParseError, Request
 from connectors.venues.finnhub import LIVE, canonical
@@ -102,7 +115,7 @@ def after(asked: Request, payload: bytes) -> Request | None:
         raise ParseError(f"expected a span of candles, found {asked.path[:120]!r}") from None
     if not times or not from_s + interval_s <= min(times) <= to_s:
         return None
-    return request(bare, **{**query, "to": min(times) - 1})
+    return request(bare, {**query, "to": min(times) - 1})
 
 
 def auth(plan: Plan, key: str) -> Auth:
@@ -117,7 +130,7 @@ def bars(symbol: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
         raise ParseError(f"expected an interval of {', '.join(map(str, NAMES))} s, found {interval_s}")
     path = FOREX if symbol.upper().partition(":")[0] in BROKERS else CRYPTO
     span = {"from": -(-from_ns // 10**9), "to": max((to_ns - 1) // 10**9, 0)}
-    return request(path, symbol=symbol, resolution=NAMES[interval_s], **span)
+    return request(path, {"symbol": symbol, "resolution": NAMES[interval_s], **span})
 
 
 def _recent(symbol: str, every_s: float) -> Callable[[int], Request]:

@@ -16,8 +16,21 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from connectors.feed import MINUTE_S, Answer, Auth, Chosen, Feed, History, Limit, Outcome, Plan, Poll, Row
-from connectors.feed import Verdict, by_status
+from connectors.feed import (
+    MINUTE_S,
+    Answer,
+    Auth,
+    Chosen,
+    Feed,
+    History,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    by_status,
+)
 from connectors.feeds.series import asked_of, bar, decoded, pace_s, request
 from connectors.venue import MALFORMED, Bar, ParseError, Request
 from connectors.venues.massive import MARKETS, canonical
@@ -142,7 +155,7 @@ def after(asked: Request, payload: bytes) -> Request | None:
     except ValueError:
         raise ParseError(f"expected an address as next_url, found {url[:120]!r}") from None
     query = {x: y for x, y in asked_of("?" + parts.query)[1].items() if x.lower() != "apikey"}
-    following = request(unquote(parts.path), **query)
+    following = request(unquote(parts.path), query)
     if _series(following.path) != _series(asked.path):
         raise ParseError(f"expected a next page of {asked.path[:120]!r}, found {following.path[:120]!r}")
     return None if following.path == asked.path else following
@@ -161,10 +174,10 @@ PAID = Plan(name="paid", url=URL, limits=(Limit(40, 1.0),))
 
 def _range(ticker: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
     """Both ends are included, in ms."""
-    span = next(x for x in reversed(SPANS) if interval_s % SPANS[x] == 0)
+    span = next(x for x in reversed([*SPANS]) if interval_s % SPANS[x] == 0)
     times = f"{from_ns // 10**6}/{max(to_ns // 10**6 - 1, 0)}"
     path = f"/v2/aggs/ticker/{ticker}/range/{interval_s // SPANS[span]}/{span}/{times}"
-    return request(path, adjusted="true", sort="asc", limit=LIMIT)
+    return request(path, {"adjusted": "true", "sort": "asc", "limit": LIMIT})
 
 
 def _whole_day(ticker: str) -> Callable[[int], Request]:

@@ -12,8 +12,21 @@ from types import MappingProxyType
 import msgspec
 
 from connectors.facts import DataRow
-from connectors.feed import DAY_S, GOOD, Answer, Auth, Chosen, Feed, Limit, Outcome, Plan, Poll, Row, Verdict
-from connectors.feed import by_status
+from connectors.feed import (
+    DAY_S,
+    GOOD,
+    Answer,
+    Auth,
+    Chosen,
+    Feed,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    by_status,
+)
 from connectors.feeds.series import asked_of, decoded, local_ns, pace_s, request, zone
 from connectors.venue import MALFORMED, ParseError, Request
 
@@ -134,7 +147,7 @@ def after(asked: Request, payload: bytes) -> Request | None:
     cursor = decoded(_PAGE, payload).meta.next_cursor_id
     if not cursor or cursor == query.get("qopts.cursor_id"):
         return None
-    return request(bare, **{**query, "qopts.cursor_id": cursor})
+    return request(bare, {**query, "qopts.cursor_id": cursor})
 
 
 def auth(plan: Plan, key: str) -> Auth:
@@ -153,7 +166,7 @@ def polls(chosen: Chosen) -> list[Poll]:
 
 
 def _page(table: str, rows: int) -> Request:
-    return request(f"{BASE}{table}.json", **{"qopts.per_page": rows})
+    return request(f"{BASE}{table}.json", {"qopts.per_page": rows})
 
 
 FEED = Feed(

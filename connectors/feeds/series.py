@@ -16,17 +16,17 @@ from connectors.venues.twelve_data import is_amount
 
 SHARE = 0.75  # of a plan's limits for polls: the rest is for restarts, backfill and other users of the key
 NS_MAX = 2**63 - 1
-CURRENCIES = frozenset(
-    "USD EUR GBP JPY CHF AUD CAD NZD CNH CNY HKD SGD SEK NOK DKK PLN CZK HUF TRY ZAR MXN BRL INR KRW THB ILS"
-    " XAU XAG".split()
-)
+CURRENCIES = frozenset({
+    "USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNH", "CNY", "HKD", "SGD", "SEK", "NOK", "DKK", "PLN",
+    "CZK", "HUF", "TRY", "ZAR", "MXN", "BRL", "INR", "KRW", "THB", "ILS", "XAU", "XAG",
+})  # fmt: skip
 
 T = TypeVar("T")
 
 
-def request(path: str, weight: int = 1, **query: str | int) -> Request:
-    """A request of a path and what is asked of it."""
-    return Request(f"{path}?{urlencode(query, safe='/:,')}" if query else path, weight)
+def request(path: str, query: Mapping[str, str | int] | None = None) -> Request:
+    """A request of a path and what is asked of it, which costs one unit."""
+    return Request(f"{path}?{urlencode(query, safe='/:,')}" if query else path, 1)
 
 
 def asked_of(path: str) -> tuple[str, Mapping[str, str]]:
@@ -80,15 +80,16 @@ def zone(name: str) -> ZoneInfo:
         raise ParseError(f"expected a time zone, found {name[:64]!r}") from None
 
 
-def local_ns(text: str, where: ZoneInfo, form: str = "") -> int | None:
+def local_ns(text: str, where: ZoneInfo) -> int | None:
     """Int ns UTC of a local time; None if the clocks were put back over it, so that it was twice.
 
     Raises:
         ParseError: it is no time, or the clocks were put forward over it, so that it never was.
     """
     try:
-        said = datetime.strptime(text, form) if form else datetime.fromisoformat(text)
-        naive = said.replace(tzinfo=None)
+        naive = datetime.fromisoformat(text)
+        if naive.tzinfo is not None:
+            raise ValueError
         first, second = (naive.replace(tzinfo=where, fold=x).astimezone(UTC) for x in (0, 1))
         was = first.astimezone(where).replace(tzinfo=None, fold=0) == naive
     except (ValueError, OverflowError):

@@ -12,8 +12,23 @@ from types import MappingProxyType
 
 import msgspec
 
-from connectors.feed import DAY_S, GOOD, MINUTE_S, Answer, Auth, Chosen, Feed, History, Limit, Outcome, Plan
-from connectors.feed import Poll, Row, Verdict, by_status
+from connectors.feed import (
+    DAY_S,
+    GOOD,
+    MINUTE_S,
+    Answer,
+    Auth,
+    Chosen,
+    Feed,
+    History,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    by_status,
+)
 from connectors.feeds.series import (
     CURRENCIES,
     asked_of,
@@ -146,7 +161,8 @@ def polls(chosen: Chosen) -> list[Poll]:
 
 
 def _series(symbol: str, interval_s: int, **more: str | int) -> Request:
-    return request(SERIES, symbol=symbol, interval=NAMES[interval_s], timezone="UTC", **more)
+    asked = {"symbol": symbol, "interval": NAMES[interval_s], "timezone": "UTC", **more}
+    return request(SERIES, asked)
 
 
 def bars(symbol: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
@@ -169,7 +185,7 @@ def after(asked: Request, payload: bytes) -> Request | None:
     end = utc_text(min(times) - 10**9)
     if not query["start_date"] <= end < query.get("end_date", ""):
         return None
-    return replace(asked, path=request(bare, **{**query, "end_date": end}).path)
+    return replace(asked, path=request(bare, {**query, "end_date": end}).path)
 
 
 FEED = Feed(
