@@ -3,7 +3,8 @@
 Sources: alphavantage.co/documentation, read 2026-11. Every request is `/query?function=...`; the key goes in the
 query, as it is taken nowhere else. All numbers are strings. A failure comes with status 200 and an object of one key,
 `Error Message`, `Information` or `Note`, with words for readers: which of them mean what is gathered in SAID, from
-answers that users of the API published until 2026-09. Those words may hold the key ("We have detected your API key as ...").
+answers that users of the API published until 2026-09. Those words may hold the key ("We have detected your API key
+as ...").
 
 Times of series are of the zone that `Meta Data` names; the time of news names none and is taken as UTC.
 """
@@ -11,11 +12,13 @@ Times of series are of the zone that `Meta Data` names; the time of news names n
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from math import isfinite
 from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
+from connectors.answers import decoded
 from connectors.facts import News, Ranking
 from connectors.feed import (
     DAY_S,
@@ -33,7 +36,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of, bar, decoded, local_ns, pace_s, request, zone
+from connectors.feeds.series import asked_of, bar, local_ns, pace_s, request, zone
 from connectors.venue import MALFORMED, Bar, ParseError, Price, Request
 from connectors.venues.twelve_data import canonical, is_amount
 
@@ -232,6 +235,9 @@ def _news(said: _Article) -> News:
     time_ns = local_ns(said.time_published, zone("UTC"))
     moods = said.ticker_sentiment or []
     assert time_ns is not None  # no hour of UTC is twice
+    scores = [y for x in moods for y in (x.ticker_sentiment_score, x.relevance_score)]
+    if not all(map(isfinite, [*scores, said.overall_sentiment_score or 0.0])):
+        raise ParseError(f"expected scores, found {scores[:10]} and {said.overall_sentiment_score}")
     return News(
         source=NAME, url=said.url, time_ns=time_ns, title=said.title, publisher=said.source or "",
         summary=said.summary or "", topics=tuple(x.topic for x in said.topics or ()),

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from connectors.answers import decoded
 from connectors.feed import (
     MINUTE_S,
     Answer,
@@ -28,7 +29,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import NS_MAX, asked_of, bar, decoded, pace_s, request
+from connectors.feeds.series import NS_MAX, asked_of, bar, pace_s, request
 from connectors.venue import MALFORMED, ParseError, Request
 from connectors.venues.finnhub import LIVE, canonical
 

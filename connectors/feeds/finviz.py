@@ -4,8 +4,8 @@ Source: the export address that Elite shows its subscribers, as users publish it
 headers, no paging, no word on limits; `/export.ashx` here and `/export` there, so that the path is the user's. The
 token goes in the query, as it is taken nowhere else. Terms: for the subscriber's own use, US equities only.
 
-Columns are found by their headers. Market caps are in millions of dollars, changes like `8.49%`. A page of HTML in
-place of the CSV is the login page: the token is refused.
+Columns are found by their headers. Market caps are in millions of dollars, changes like `8.49%`. A page of HTML that asks
+for a password in place of the CSV: the token is refused. Any other page is some trouble of the line.
 """
 
 import csv

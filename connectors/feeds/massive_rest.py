@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from connectors.answers import decoded
 from connectors.feed import (
     MINUTE_S,
     Answer,
@@ -31,7 +32,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of, bar, decoded, pace_s, request
+from connectors.feeds.series import asked_of, bar, pace_s, request
 from connectors.venue import MALFORMED, Bar, ParseError, Request
 from connectors.venues.massive import MARKETS, canonical
 from connectors.venues.twelve_data import is_amount

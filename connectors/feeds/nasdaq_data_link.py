@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from connectors.answers import decoded
 from connectors.facts import DataRow
 from connectors.feed import (
     DAY_S,
@@ -27,7 +28,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of, decoded, local_ns, pace_s, request, zone
+from connectors.feeds.series import asked_of, local_ns, pace_s, request, zone
 from connectors.venue import MALFORMED, ParseError, Request
 
 NAME = "nasdaq_data_link"

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import ceil
-from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from connectors.feed import MINUTE_S, Plan
-from connectors.venue import MALFORMED, Bar, ParseError, Request
+from connectors.venue import Bar, ParseError, Request
 from connectors.venues.twelve_data import is_amount
 
 SHARE = 0.75  # of a plan's limits for polls: the rest is for restarts, backfill and other users of the key
@@ -20,8 +17,6 @@ CURRENCIES = frozenset({
     "USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNH", "CNY", "HKD", "SGD", "SEK", "NOK", "DKK", "PLN",
     "CZK", "HUF", "TRY", "ZAR", "MXN", "BRL", "INR", "KRW", "THB", "ILS", "XAU", "XAG",
 })  # fmt: skip
-
-T = TypeVar("T")
 
 
 def request(path: str, query: Mapping[str, str | int] | None = None) -> Request:
@@ -33,14 +28,6 @@ def asked_of(path: str) -> tuple[str, Mapping[str, str]]:
     """Path and query of a request's path."""
     bare, _, query = path.partition("?")
     return bare, dict(parse_qsl(query, keep_blank_values=True))
-
-
-def decoded(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
-    """The payload as the decoder's type. Raises ParseError."""
-    try:
-        return decoder.decode(payload)
-    except MALFORMED as error:
-        raise ParseError(f"{error}; found {payload[:120]!r}") from None
 
 
 def bar(

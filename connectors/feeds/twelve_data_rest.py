@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from connectors.answers import decoded
 from connectors.feed import (
     DAY_S,
     GOOD,
@@ -33,7 +34,6 @@ from connectors.feeds.series import (
     CURRENCIES,
     asked_of,
     bar,
-    decoded,
     local_ns,
     pace_s,
     request,
