@@ -4,8 +4,8 @@ Source: the export address that Elite shows its subscribers, as users publish it
 headers, no paging, no word on limits; `/export.ashx` here and `/export` there, so that the path is the user's. The
 token goes in the query, as it is taken nowhere else. Terms: for the subscriber's own use, US equities only.
 
-Columns are found by their headers. Market caps are in millions of dollars, changes like `8.49%`. A page of HTML that asks
-for a password in place of the CSV: the token is refused. Any other page is some trouble of the line.
+Columns are found by their headers. Market caps are in millions of dollars, changes like `8.49%`. A page of HTML that
+asks for a password in place of the CSV: the token is refused. Any other page is a trouble of the line.
 """
 
 import csv
@@ -37,6 +37,8 @@ PATH = "/export.ashx?v=111"  # view 111: overview
 EVERY_S = 300.0
 NEEDED = ("Ticker", "Company", "Sector", "Industry", "Market Cap", "Price", "Change", "Volume")
 OVERVIEW = (*NEEDED, "Country", "P/E")  # all that view 111 has
+LOGIN = (b"password", b"log in", b"login", b"sign in")
+PAGE_BYTES = 65_536
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -105,11 +107,10 @@ def _number(told: Mapping[str, str], name: str) -> float | None:
 
 
 def judge(asked: Request, answer: Answer) -> Verdict:
-    """By the status; a page, or the way to one, is the login page."""
-    is_page = answer.status == 200 and answer.body[:200].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(
-        b"<"
-    )
-    if is_page or answer.status in (301, 302, 303, 307, 308, 403):
+    """By the status; a page that asks for a password, or the way to one, stops the feed."""
+    page = answer.body[:PAGE_BYTES].lower()
+    is_login = page.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"<") and any(x in page for x in LOGIN)
+    if (answer.status == 200 and is_login) or answer.status in (301, 302, 303, 307, 308, 403):
         return Verdict(
             Outcome.STOPPED,
             "expected CSV, found the login page: check the token, and that Elite has not ended",

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from connectors.answers import decoded
+from connectors.answers import Count, decoded
 from connectors.feed import (
     MINUTE_S,
     Answer,
@@ -60,7 +60,7 @@ class _Result(msgspec.Struct):
     t: int
     v: Decimal | None = None
     vw: Decimal | None = None
-    n: int | None = None
+    n: Count | None = None
 
 
 class _Page(msgspec.Struct):
@@ -97,8 +97,8 @@ def _series(path: str) -> tuple[str, int]:
 
 def _bar(said: _Result, ticker: str, interval_s: int, recv_ns: int) -> Bar:
     is_forex = ticker.startswith(PREFIXES["forex"])
-    if not all(x is None or is_amount(x) for x in (said.v, said.vw)) or (said.n or 0) < 0:
-        raise ParseError(f"expected volume and count, found {said.v}, {said.vw}, {said.n}")
+    if not all(x is None or is_amount(x) for x in (said.v, said.vw)):
+        raise ParseError(f"expected a volume and its mean price, found {said.v} and {said.vw}")
     volume = None if is_forex else said.v
     return bar(
         symbol_of(ticker),

@@ -1,4 +1,4 @@
-"""The simulated half of Twelve Data's REST interface. Sources and their dates as in `connectors.feeds.twelve_data_rest`.
+"""The simulated half of Twelve Data's REST interface. Sources, with dates: `connectors.feeds.twelve_data_rest`.
 
 Failures come with HTTP status 200, as the code in the body is what counts.
 """
