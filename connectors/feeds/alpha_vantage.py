@@ -55,9 +55,10 @@ SAID: tuple[tuple[str, Verdict], ...] = (
     ("spreading out", Verdict(Outcome.WAIT, "more than a request a second", MINUTE_S)),
     ("burst", Verdict(Outcome.WAIT, "more than a request a second", MINUTE_S)),
     ("this is a premium endpoint", Verdict(Outcome.REFUSED, "the function is of premium plans only")),
+    # "Our standard API call frequency is 5 calls per minute and 500 calls per day."
+    ("call frequency", Verdict(Outcome.WAIT, "the requests of the minute are used up", MINUTE_S)),
     ("per day", Verdict(Outcome.WAIT, "the requests of the day are used up", DAILY_WAIT_S)),
     ("rate limit", Verdict(Outcome.WAIT, "the requests of the day are used up", DAILY_WAIT_S)),
-    ("call frequency", Verdict(Outcome.WAIT, "the requests of the minute are used up", MINUTE_S)),
     ("premium", Verdict(Outcome.REFUSED, "not in the plan")),
     ("invalid api call", Verdict(Outcome.REFUSED, "expected a known pair, found one that it does not know")),
 )

@@ -29,7 +29,8 @@ WORDS: Mapping[ApiFault, tuple[str, str]] = MappingProxyType({
 })  # fmt: skip
 DAY_USED = (
     "We have detected your API key as {key} and our standard API rate limit is 25 requests per day. Please "
-    "subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to instantly remove all daily rate limits."
+    "subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to instantly remove all daily "
+    "rate limits."
 )
 INVALID = (
     "Invalid API call. Please retry or visit the documentation (https://www.alphavantage.co/documentation/)."
