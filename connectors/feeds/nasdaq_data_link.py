@@ -74,7 +74,7 @@ class _Error(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     quandl_error: _Error | None = None
-    dataset: msgspec.Raw | None = None
+    dataset: dict[str, msgspec.Raw] | None = None
 
 
 _PAGE = msgspec.json.Decoder(_Page)
