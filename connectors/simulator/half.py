@@ -14,11 +14,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from connectors.simulator import market as m
 from connectors.simulator.symbols import Kind, Symbol
 from connectors.simulator.texts import Texts
+
+if TYPE_CHECKING:
+    from connectors.simulator.api import WorldBar
 
 DEMO_KEY = "simulated-key"  # the one that simulated venues with keys take
 
@@ -59,6 +62,9 @@ class Desk(Protocol):
 
     def open_interest(self, symbol: str) -> int:
         """Lots held open (futures)."""
+
+    def history(self, symbol: str, interval_s: int, from_ms: int, to_ms: int) -> "list[WorldBar]":
+        """Bars that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still."""
 
 
 class RequestError(Exception):
