@@ -110,7 +110,7 @@ class SimulatedWorld:
             KeyError: an asset that there is not.
             ValueError: an interval that is no whole number of minutes dividing the day, nor one of days.
         """
-        if interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S) or interval_s <= 0:
+        if interval_s <= 0 or interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S):
             raise ValueError(
                 f"expected an interval of minutes that divide a day, or of days, found {interval_s} s"
             )
