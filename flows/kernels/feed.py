@@ -3,7 +3,7 @@
 A fact's table has its fields as columns, with `received_ns` and `version`; None is NaN in a float, NULL in an integer.
 A bar that was still open when it was received is left out, as is what no table takes: order books, best quotes.
 
-Cost: 6 us a bar beside what the feed's `parse` takes.
+Cost: 3 us a bar beside what the feed's `parse` takes; its message and its place in an insert take 9 us more.
 """
 
 import math
