@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -173,7 +174,7 @@ def test_bars_of_prices_in_any_order_cut_anywhere(ticks, cuts):
     assert newest(whole) == expected(ticks)
     kernel, found = TapeKernel(market("twelve_data"), 0), []
     borders = sorted({0, *(min(x, len(lines)) for x in cuts), len(lines)})
-    for i, (at, end) in enumerate(zip(borders, borders[1:], strict=False)):
+    for i, (at, end) in enumerate(pairwise(borders)):
         found += bars_of(kernel, lines[at:end], i)
         again = TapeKernel(market("twelve_data"), 0)  # killed and begun anew
         again.load(kernel.dump())

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from connectors import batch
 from connectors.record import Record, encode_line
 from flows.kernels import bars, feed
 from flows.kernels.files import FilesKernel
