@@ -5,15 +5,25 @@ then it is remembered as fetched (`connectors.fetched`): a run that was cut shor
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from connectors.api import ApiError, Received
+import aiohttp
+
+from connectors import budget, fetched
+from connectors.access import Access
+from connectors.api import Api, ApiError, Received
+from connectors.budget import Budget
 from connectors.feed import Feed, History, Outcome, Row
 from connectors.fetched import Fetched, Series, Span
 from connectors.log import Log, Retention
+from connectors.reconnect import Random
 from connectors.record import LineError, encode_line
 from connectors.venue import Bar, ParseError, Request, Trade
 
@@ -28,6 +38,10 @@ LATE_NS = 2 * NS_A_S  # the venue's clock may be behind: a bar that has just end
 
 class BackfillError(RuntimeError):
     """The pages of an API lead nowhere, or one cannot be read; the message says which."""
+
+
+Turns = Mapping[str, asyncio.Lock]
+NO_TURNS: Turns = MappingProxyType({})
 
 
 class Client(Protocol):
@@ -101,6 +115,11 @@ class Publication:
         self._writer.close()
 
 
+def unheard(progress: "Progress") -> None:
+    """The `tell` of a backfill that nobody waits for."""
+    del progress
+
+
 class Backfill:
     """The history of one feed. `tell` hears of progress after each page."""
 
@@ -109,15 +128,15 @@ class Backfill:
         feed: Feed,
         client: Client,
         publisher: Publisher,
-        fetched: Fetched,
+        known: Fetched,
         now_ns: Callable[[], int],
         share: float = SHARE,
-        tell: Callable[[Progress], None] = lambda progress: None,
+        tell: Callable[[Progress], None] = unheard,
     ) -> None:
         if feed.history is None:
             raise ValueError(f"expected a feed with history, found {feed.name}")
         self.feed, self._history = feed, feed.history
-        self._client, self._publisher, self._fetched = client, publisher, fetched
+        self._client, self._publisher, self._fetched = client, publisher, known
         self._now_ns, self._share, self._tell = now_ns, share, tell
 
     async def bars(self, symbol: str, interval_s: int, span: Span, again: bool = False) -> Result:
@@ -266,3 +285,31 @@ def _note_holes(result: Result, step_ns: int, piece: Span, seen: set[int]) -> No
             result.holes[-1] = result.holes[-1]._replace(to_ns=open_ns + step_ns)
         elif len(result.holes) < HOLES_TOLD_MAX:
             result.holes.append(Span(open_ns, open_ns + step_ns))
+
+
+@asynccontextmanager
+async def opened(
+    access: Access,
+    log: Log,
+    data_dir: Path,
+    random: Random,
+    tell: Callable[[Progress], None] = unheard,
+    turns: Turns = NO_TURNS,
+) -> AsyncIterator[Backfill]:
+    """The backfill of one feed, with budgets and memory in the data directory. `turns`: of its account, where shared.
+
+    Raises:
+        BudgetError, FetchedError: a file of the data directory cannot be used.
+        LogError: the feed's topic cannot be made, or the log refused something.
+    """
+    spent = Budget(data_dir / budget.FILE, access.account, access.plan)
+    try:
+        with (
+            closing(Fetched(data_dir / fetched.FILE)) as known,
+            closing(Publication(log, access.feed.topic)) as publication,
+        ):
+            async with aiohttp.ClientSession() as http:
+                api = Api(access, http, spent, random, turns.get(access.account))
+                yield Backfill(access.feed, api, publication, known, time.time_ns, tell=tell)
+    finally:
+        spent.disconnect()
