@@ -15,7 +15,7 @@ from connectors.settings import Configuration, Settings, SettingsError, load, pa
 from connectors.simulator.commands import simulate
 from connectors.venue import markets
 from dashboards.commands import board
-from flows.commands import FLOWS, demo, flow, replay, up
+from flows.commands import FLOWS, backfill, demo, flow, replay, up
 from flows.doctor import doctor
 from sql.commands import migrate, sql, store
 
@@ -78,7 +78,9 @@ def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay, board, doctor):
+for command in (
+    demo, up, simulate, connect, flow, store, migrate, sql, record, replay, backfill, board, doctor
+):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -5,15 +5,25 @@ then it is remembered as fetched (`connectors.fetched`): a run that was cut shor
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from connectors.api import ApiError, Received
+import aiohttp
+
+from connectors import budget, fetched
+from connectors.access import Access
+from connectors.api import Api, ApiError, Received
+from connectors.budget import Budget
 from connectors.feed import Feed, History, Outcome, Row
 from connectors.fetched import Fetched, Series, Span
 from connectors.log import Log, Retention
+from connectors.reconnect import Random
 from connectors.record import LineError, encode_line
 from connectors.venue import Bar, ParseError, Request, Trade
 
@@ -23,10 +33,15 @@ TRADES_PIECE_S = 6 * 3600  # where the API names no longest span
 PAGES_MAX = 10_000  # of a piece
 HOLES_TOLD_MAX = 20
 NS_A_S = 1_000_000_000
+LATE_NS = 2 * NS_A_S  # the venue's clock may be behind: a bar that has just ended may be open there
 
 
 class BackfillError(RuntimeError):
     """The pages of an API lead nowhere, or one cannot be read; the message says which."""
+
+
+Turns = Mapping[str, asyncio.Lock]
+NO_TURNS: Turns = MappingProxyType({})
 
 
 class Client(Protocol):
@@ -34,6 +49,13 @@ class Client(Protocol):
 
     async def get(self, request: Request, share: float = 1.0) -> Received:
         """A good answer. Raises ApiError."""
+
+
+class Publisher(Protocol):
+    """Where answers go: `Publication`."""
+
+    async def publish(self, key: str, request: Request, received: Received) -> None:
+        """Append one; durable on return."""
 
 
 class Progress(NamedTuple):
@@ -93,6 +115,11 @@ class Publication:
         self._writer.close()
 
 
+def unheard(progress: "Progress") -> None:
+    """The `tell` of a backfill that nobody waits for."""
+    del progress
+
+
 class Backfill:
     """The history of one feed. `tell` hears of progress after each page."""
 
@@ -100,16 +127,16 @@ class Backfill:
         self,
         feed: Feed,
         client: Client,
-        publication: Publication,
-        fetched: Fetched,
+        publisher: Publisher,
+        known: Fetched,
         now_ns: Callable[[], int],
         share: float = SHARE,
-        tell: Callable[[Progress], None] = lambda progress: None,
+        tell: Callable[[Progress], None] = unheard,
     ) -> None:
         if feed.history is None:
             raise ValueError(f"expected a feed with history, found {feed.name}")
         self.feed, self._history = feed, feed.history
-        self._client, self._publication, self._fetched = client, publication, fetched
+        self._client, self._publisher, self._fetched = client, publisher, known
         self._now_ns, self._share, self._tell = now_ns, share, tell
 
     async def bars(self, symbol: str, interval_s: int, span: Span, again: bool = False) -> Result:
@@ -124,10 +151,9 @@ class Backfill:
                 f"expected an interval among {self._history.intervals_s} s, found {interval_s} s"
             )
         step_ns = interval_s * NS_A_S
-        # The last bar that is over now; and of the first one its open.
-        span = Span(
-            -(-span.from_ns // step_ns) * step_ns, min(span.to_ns, self._now_ns() // step_ns * step_ns)
-        )
+        over_ns = (self._now_ns() - LATE_NS) // step_ns * step_ns
+        to_ns = min(-(-span.to_ns // step_ns) * step_ns, over_ns)
+        span = Span(-(-span.from_ns // step_ns) * step_ns, to_ns)
         return await self._fetch(Series(self.feed.name, symbol, interval_s), span, again)
 
     async def trades(self, symbol: str, span: Span, again: bool = False) -> Result:
@@ -194,7 +220,7 @@ class Backfill:
             asked.add(request.path)
             received = await self._client.get(request, share=self._share)
             result.requests += 1
-            await self._publication.publish(series.symbol, request, received)
+            await self._publisher.publish(series.symbol, request, received)
             try:
                 rows = self.feed.parse(request.path, received.answer.body, received.recv_ns)
                 following = self.feed.after(request, received.answer.body)
@@ -259,3 +285,31 @@ def _note_holes(result: Result, step_ns: int, piece: Span, seen: set[int]) -> No
             result.holes[-1] = result.holes[-1]._replace(to_ns=open_ns + step_ns)
         elif len(result.holes) < HOLES_TOLD_MAX:
             result.holes.append(Span(open_ns, open_ns + step_ns))
+
+
+@asynccontextmanager
+async def opened(
+    access: Access,
+    log: Log,
+    data_dir: Path,
+    random: Random,
+    tell: Callable[[Progress], None] = unheard,
+    turns: Turns = NO_TURNS,
+) -> AsyncIterator[Backfill]:
+    """The backfill of one feed, with budgets and memory in the data directory. `turns`: of its account, where shared.
+
+    Raises:
+        BudgetError, FetchedError: a file of the data directory cannot be used.
+        LogError: the feed's topic cannot be made, or the log refused something.
+    """
+    spent = Budget(data_dir / budget.FILE, access.account, access.plan)
+    try:
+        with (
+            closing(Fetched(data_dir / fetched.FILE)) as known,
+            closing(Publication(log, access.feed.topic)) as publication,
+        ):
+            async with aiohttp.ClientSession() as http:
+                api = Api(access, http, spent, random, turns.get(access.account))
+                yield Backfill(access.feed, api, publication, known, time.time_ns, tell=tell)
+    finally:
+        spent.disconnect()

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -51,6 +52,27 @@ class Span(click.ParamType[float]):
         if not re.fullmatch(SPAN, text):
             self.fail(f"expected a span such as 60s, 5m or 2h, found {value!r}", param, ctx)
         return seconds(text)
+
+
+class Instant(click.ParamType[int]):
+    """A time: 2026-11-01, or 2026-11-01T06:00:00Z (RFC 3339); UTC without an offset. In ns."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Ns UTC; fails on anything else, and on what is before 1970 or after 2200."""
+        if isinstance(value, int):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        except ValueError:
+            found = datetime.fromtimestamp(-1, UTC)
+        if not 1970 <= found.year < 2200:
+            self.fail(
+                f"expected a time such as 2026-11-01 or 2026-11-01T06:00:00Z, found {value!r}", param, ctx
+            )
+        return round(found.timestamp() * 1_000_000) * 1000
 
 
 class Symbols(click.ParamType[tuple[str, ...]]):

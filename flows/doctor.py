@@ -149,8 +149,14 @@ async def _check_feed(one: Feed, patient: Patient, http: aiohttp.ClientSession) 
     found, findings = way_to(one, patient.environ, settings, patient.named)
     if found is None:
         return findings
-    file = patient.data_dir / budget.FILE if patient.data_dir else None
-    return findings + await check_feed(found, http, file)
+    budgets = await in_background(lambda: _budgets(patient.data_dir))
+    return findings + await check_feed(found, http, budgets)
+
+
+def _budgets(data_dir: Path | None) -> Path | None:
+    """The file of the budgets, where there is one: the doctor makes none."""
+    path = data_dir / budget.FILE if data_dir else None
+    return path if path and path.exists() else None
 
 
 def _check_log(patient: Patient) -> list[Finding]:

@@ -5,6 +5,7 @@ Topics `raw.<feed>`, `raw.files` and `health`; rows of `bars`, `trades`, `prices
 is published later is read by the flow that already runs.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from connectors import batch
@@ -15,13 +16,12 @@ from flows.kernels.feed import FeedKernel
 from flows.kernels.files import FilesKernel
 from flows.kernels.health import HealthKernel
 from flows.runtime.dataflow import Flow
+from flows.runtime.logic import Kernel
 
-_RAW = {
+_RAW: dict[str, Callable[[int], Kernel]] = {
     **{feed.topic: partial(FeedKernel, feed) for feed in feeds().values()},
     batch.TOPIC: FilesKernel,
 }
 
 # Nothing here is awaited within milliseconds, and most topics are silent for minutes.
-FLOW = Flow(
-    "feeds", {HEALTH: HealthKernel, **_RAW}, messages, makes=tuple(_RAW), idle_s=0.1, epoch_s=2.0
-)
+FLOW = Flow("feeds", {HEALTH: HealthKernel, **_RAW}, messages, makes=tuple(_RAW), idle_s=0.1, epoch_s=2.0)

@@ -171,7 +171,7 @@ def simulated_feed_environment(port: int) -> dict[str, str]:
 
     The history of a simulated market is asked for where the market is.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name, one in feeds().items():
         base = f"/{name}" if name in apis() else halves()[one.venue].base() if one.venue in halves() else None
         if base is None:

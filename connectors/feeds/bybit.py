@@ -32,8 +32,8 @@ KLINES, TRADES = "/v5/market/kline", "/v5/market/recent-trade"
 BARS_PER_PAGE = 1000
 LAST_TRADES = {"spot": 60, "linear": 1000}
 NS_A_MS = 1_000_000
-# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: a tenth of it for
-# each of the two markets.
+# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: a tenth of it, for
+# both markets together, whose address is one.
 LIMIT = Limit(60, 5.0)
 BANNED_S = 600.0
 
@@ -136,19 +136,19 @@ def _trade(x: _Execution) -> Trade:
 
 
 def after(request: Request, payload: bytes) -> Request | None:
-    """What a full page leaves open of its span: what is older, else what is newer."""
+    """What a page leaves open of its span: what is older, else, if it is full, what is newer."""
     query = query_of(request.path)
     if urlsplit(request.path).path != KLINES:
         return None
     rows: list[_Row] = _decoded(_BARS, payload).result.rows
-    if len(rows) < BARS_PER_PAGE:
+    if not rows:
         return None
     start_ms, end_ms = int(query["start"]), int(query["end"])
     span_ms = _SECONDS[query["interval"]] * 1000
     oldest_ms, newest_ms = int(rows[-1].start_ms), int(rows[0].start_ms)
-    if oldest_ms > start_ms:
+    if oldest_ms >= start_ms + span_ms:
         return Request(with_query(request.path, end=oldest_ms - 1), request.weight)
-    if newest_ms + span_ms <= end_ms:
+    if len(rows) == BARS_PER_PAGE and newest_ms + span_ms <= end_ms:
         return Request(with_query(request.path, start=newest_ms + span_ms), request.weight)
     return None
 

@@ -64,7 +64,12 @@ class Desk(Protocol):
         """Lots held open (futures)."""
 
     def history(self, symbol: str, interval_s: int, from_ms: int, to_ms: int) -> "list[WorldBar]":
-        """Bars that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still."""
+        """Bars that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still.
+
+        Up to five years back. Minutes that the market has played are its own bars, so that they agree with what
+        streams have told; a minute without a trade is missing. The others are the world's, whose prices are on no
+        grid. Forex is traded around the clock here.
+        """
 
 
 class RequestError(Exception):

@@ -41,10 +41,14 @@ def bars(
 ) -> list[GridBar]:
     """Those that open within [from_ms, to_ms), oldest first; of more than `most` the first."""
     span_ms = interval_s * 1000
-    if most is not None:
-        first_ms = -(-from_ms // span_ms) * span_ms
-        to_ms = min(to_ms, first_ms + most * span_ms)
-    return [on_grid(x, grid) for x in desk.history(symbol, interval_s, from_ms, to_ms)]
+    found: list[GridBar] = []
+    from_ms, until_ms = -(-from_ms // span_ms) * span_ms, min(to_ms, desk.now_ms + 1)
+    # Minutes may be missing.
+    while from_ms < until_ms and (most is None or len(found) < most):
+        next_ms = until_ms if most is None else min(until_ms, from_ms + (most - len(found)) * span_ms)
+        found += [on_grid(x, grid) for x in desk.history(symbol, interval_s, from_ms, next_ms)]
+        from_ms = -(-next_ms // span_ms) * span_ms
+    return found
 
 
 def trades(desk: Desk, symbol: str, grid: Grid, from_ms: int, to_ms: int) -> list[m.Trade]:

@@ -1,8 +1,8 @@
 """The simulated prices, past and present, for any pair of assets: what `api.World` promises, and bars for venues.
 
-One grid of minutes. Before the beginning of the simulator's play (`VenueClock.begin_ms`) its points are `past`'s, moved
-so that they meet the walk of the venues (`prices`) where that begins; after it they are that walk itself. So the price
-at a whole minute is the one that simulated venues trade around; between two it is drawn straight.
+One grid of minutes. Before the beginning of the simulator's play (`VenueClock.begin_ms`) its points are `weeks`'s,
+moved so that they meet the walk of the venues (`prices`) where that begins; after it they are that walk itself. So the
+price at a whole minute is the one that simulated venues trade around; between two it is drawn straight.
 
 What holds exactly. A minute opens and closes at the grid's prices, its high and low are those of a Brownian motion
 between them. Every longer bar is the aggregate of its minutes: open, high, low, close, and trades; volumes too, as
@@ -12,7 +12,7 @@ never shrinks. The same seed and beginning give the same bars, in whatever order
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 from connectors.simulator.api import WorldBar
 from connectors.simulator.clock import VenueClock
 from connectors.simulator.market import BASIS_BPS, FUTURES_DEPTH, FUTURES_RATE
-from connectors.simulator.past import MINUTE_MS, MONDAY_MS, WEEK_MINUTES, WEEK_MS, Past
 from connectors.simulator.prices import BLOCK_S, FOREX_WITH_CRYPTO, AssetPaths, Floats
 from connectors.simulator.symbols import ASSETS, Kind, Symbol, listed
+from connectors.simulator.weeks import MINUTE_MS, MONDAY_MS, WEEK_MINUTES, WEEK_MS, Past
 
 PAST_MS = 5 * 366 * 86_400_000  # so far back before the beginning there are prices
 HOUR_S, DAY_S, WEEK_S = 3600, 86_400, 604_800
+BARS_MAX = 100_000  # in an answer
 AHEAD_MINUTES = 60  # the walk is drawn so far ahead at once
 MINUTE_WEEKS_KEPT, HOUR_WEEKS_KEPT, ASSET_WEEKS_KEPT = 48, 4096, 64
 ACTIVITY_SPREAD = 0.5
@@ -103,22 +104,21 @@ class SimulatedWorld:
     ) -> list[WorldBar]:
         """Those that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still.
 
-        Bars of a week open on Mondays, those of other lengths at multiples of it since 1970, UTC.
+        Of more than `BARS_MAX` the last. Where they open: `opening_ms`.
 
         Raises:
             KeyError: an asset that there is not.
             ValueError: an interval that is no whole number of minutes dividing the day, nor one of days.
         """
-        if interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S) or interval_s <= 0:
+        if interval_s <= 0 or interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S):
             raise ValueError(
                 f"expected an interval of minutes that divide a day, or of days, found {interval_s} s"
             )
         scale = scale or _usual(base, quote)
-        now_ms, span_ms = self.now_ms, interval_s * 1000
-        offset_ms = MONDAY_MS if interval_s == WEEK_S else 0
-        first_ms = self._clock.begin_ms() - PAST_MS
-        from_ms = -(-(max(from_ms, first_ms) - offset_ms) // span_ms) * span_ms + offset_ms
-        open_ms = (now_ms - offset_ms) // span_ms * span_ms + offset_ms  # of the bar that is open
+        now_ms, first_ms = self.now_ms, self._clock.begin_ms() - PAST_MS
+        first_ms = max(from_ms, first_ms, min(to_ms, now_ms) - BARS_MAX * interval_s * 1000)
+        from_ms = opening_ms(first_ms - 1, interval_s) + interval_s * 1000
+        open_ms = opening_ms(now_ms, interval_s)  # of the bar that is open
         found = self._closed(base, quote, interval_s, from_ms, min(to_ms, open_ms), scale)
         if from_ms <= open_ms < to_ms:
             found += self._open(base, quote, interval_s, open_ms, now_ms, scale)
@@ -299,6 +299,26 @@ def scale_of(symbol: Symbol, kind: Kind = "spot") -> Scale:
     lot = float(symbol.grid(kind).lot)
     basis = 1 + BASIS_BPS / 1e4 if futures else 1.0
     return Scale(orders * value / symbol.price, orders * FILLS, lot, basis)
+
+
+def joined(minutes: Sequence[WorldBar], interval_s: int) -> list[WorldBar]:
+    """Bars of an interval made of those of minutes, oldest first; where there is no minute there is no bar."""
+    found: list[WorldBar] = []
+    for x in minutes:
+        open_ms = opening_ms(x.open_ms, interval_s)
+        if not found or found[-1].open_ms != open_ms:
+            found.append(x._replace(open_ms=open_ms))
+            continue
+        last = found[-1]
+        sums = last.volume + x.volume, last.buy_volume + x.buy_volume, last.trades + x.trades
+        found[-1] = WorldBar(open_ms, last.open, max(last.high, x.high), min(last.low, x.low), x.close, *sums)
+    return found
+
+
+def opening_ms(time_ms: int, interval_s: int) -> int:
+    """When the bar that holds a time opens. Bars of a week open on Mondays, others at multiples since 1970 (UTC)."""
+    offset_ms = MONDAY_MS if interval_s == WEEK_S else 0
+    return time_ms - (time_ms - offset_ms) % (interval_s * 1000)
 
 
 def _sums(values: Floats) -> Floats:

@@ -141,9 +141,7 @@ def _fact(fact: Any, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
 def _missing(fact: type) -> list[float | None]:
     """What stands for None in each field."""
     types: Iterable[Any] = (field.type for field in msgspec.structs.fields(fact))
-    return [
-        math.nan if isinstance(kind, UnionType) and float in get_args(kind) else None for kind in types
-    ]
+    return [math.nan if isinstance(kind, UnionType) and float in get_args(kind) else None for kind in types]
 
 
 _MISSING = {fact: _missing(fact) for fact in FACTS}

@@ -43,13 +43,24 @@ depth = 1000
 
 [venues.binance_spot]
 enabled = false
+
+[feeds.coingecko]
+plan = "pro"
+url = "https://pro.example.org"
+symbols = ["bitcoin", "ethereum"]
+every = "10m"
+
+[feeds.finviz]
+enabled = false
+path = "/export.ashx?v=111&f=cap_largeover"
 """
+FEEDS = ("coingecko", "finviz", "alpha_vantage")
 
 
 def read(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
     path = tmp_path / "isotherm.toml"
     path.write_text(text, encoding="utf-8")
-    return load(path, environ or {}, MARKETS, PROCESSES)
+    return load(path, environ or {}, MARKETS, PROCESSES, FEEDS)
 
 
 def test_every_setting(tmp_path: Path) -> None:
@@ -61,7 +72,12 @@ def test_every_setting(tmp_path: Path) -> None:
         "5s",
     )
     assert (found.board.port, found.metrics) == (5007, {"connect": 9101, "depth": 9102})
-    assert found.followed == ("kraken",)
+    assert found.followed == ("kraken", "coingecko")
+    coingecko = found.feed("coingecko")
+    assert (coingecko.plan, coingecko.url, coingecko.every) == ("pro", "https://pro.example.org", "10m")
+    assert coingecko.symbols == ("bitcoin", "ethereum") and coingecko.path is None
+    assert found.feed("finviz").path == "/export.ashx?v=111&f=cap_largeover"
+    assert found.feed("alpha_vantage") == Polled()
     kraken = found.venue("kraken")
     assert kraken.symbols == ("BTC/USD", "EUR/USD", "xbteur", "OANDA:EUR_USD", "X:BTC-USD")
     assert (kraken.ws, kraken.rest) == ("wss://ws.example.org", None)
@@ -86,19 +102,29 @@ def test_the_environment_wins(tmp_path: Path) -> None:
             "ISOTHERM_KRAKEN_SYMBOLS": "ETH/USD, SOL/USD",
             "ISOTHERM_BINANCE_SPOT_ENABLED": "true",
             "ISOTHERM_TWELVE_DATA_SYMBOLS": "EUR/USD",
+            "ISOTHERM_COINGECKO_PLAN": "demo",
+            "ISOTHERM_COINGECKO_ENABLED": "false",
+            "ISOTHERM_ALPHA_VANTAGE_SYMBOLS": "EUR/USD,IBM",
+            "ISOTHERM_ALPHA_VANTAGE_EVERY": "1h",
+            "ISOTHERM_FINVIZ_ENABLED": "true",
+            "ISOTHERM_FINVIZ_PATH": "/export.ashx?v=152",
         },
     )
     assert (found.data_dir, found.log.url, found.log.partitions) == ("elsewhere", "kafka:a:9092,b:9092", 2)
     assert (found.board.port, found.metrics) == (5008, {"connect": 9101, "depth": 9999})
     assert found.venue("kraken").symbols == ("ETH/USD", "SOL/USD")
-    assert found.followed == ("kraken", "binance_spot")  # symbols alone do not make a market followed
+    # Symbols alone do not make a market or feed followed.
+    assert found.followed == ("kraken", "binance_spot", "finviz")
+    assert (found.feed("coingecko").plan, found.feed("coingecko").every) == ("demo", "10m")
+    assert found.feed("alpha_vantage") == Polled(enabled=False, symbols=("EUR/USD", "IBM"), every="1h")
+    assert found.feed("finviz").path == "/export.ashx?v=152"
     assert found.venue("twelve_data").symbols == ("EUR/USD",)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("datadir = 'x'", "settings: expected one of data_dir, log, store, connect, board, metrics, venues, found"),
+        ("datadir = 'x'", "settings: expected one of data_dir, log, store, connect, board, metrics, venues, feeds,"),
         ("[log]\nurls = 'x'", "log: expected one of url, partitions, keep, found 'urls'"),
         ("[log]\npartitions = 'four'", "log.partitions: expected int, found 'four'"),
         ("[log]\npartitions = 0", "log.partitions: expected int >= 1, found '0'"),
