@@ -29,13 +29,16 @@ def polls_of(feed: Feed) -> list[Poll]:
 
 
 def requests_of(feed: Feed) -> list[Request]:
-    found = [poll.request for poll in polls_of(feed)]
+    found = [poll.asked(NOW_NS) for poll in polls_of(feed)]
     if feed.key_check is not None:
         found.append(feed.key_check)
     if feed.history is not None:
         symbol = (feed.symbols or ("bitcoin",))[0]
         begin, end = NOW_NS - 3600 * 10**9, NOW_NS
-        found += [feed.history.bars(symbol, x, begin, end) for x in feed.history.intervals_s]
+        found += [
+            feed.history.bars(symbol, x, min(begin, end - 2 * x * 10**9), end)
+            for x in feed.history.intervals_s
+        ]
         found += [feed.history.trades(symbol, begin, end)] if feed.history.trades else []
     return found
 
