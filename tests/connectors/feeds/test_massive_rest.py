@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from connectors.feed import Answer, Chosen, Outcome, feed
+from connectors.feed import Answer, Chosen, Outcome, Row, feed
 from connectors.feeds.massive_rest import symbol_of, ticker_of
 from connectors.feeds.series import asked_of
 from connectors.simulator.half import DEMO_KEY
@@ -11,6 +11,7 @@ from connectors.venue import ParseError, Request, market
 from tests.connectors.feeds.asking import Asking, bars_of
 
 CRYPTO, FOREX = feed("massive_crypto_rest"), feed("massive_forex_rest")
+TODAY = "Attempted to request today's data before end of day."
 MINUTE_NS, DAY_NS = 60 * 10**9, 86_400 * 10**9
 ASKED = Request("/v2/aggs/ticker/X:BTCUSD/range/1/minute/1/2?limit=50000", 1)
 
@@ -92,8 +93,8 @@ def test_a_free_key_asks_for_whole_days_that_are_over_in_new_york() -> None:
     )
 
 
-def asked_at(now_ns: int, request: Request) -> list[object]:
-    return list(Asking(CRYPTO, now_ms=now_ns // 10**6).rows(request))  # type: ignore[return-value]
+def asked_at(now_ns: int, request: Request) -> list[Row]:
+    return Asking(CRYPTO, now_ms=now_ns // 10**6).rows(request)
 
 
 def test_a_paid_key_asks_for_the_last_minutes() -> None:
