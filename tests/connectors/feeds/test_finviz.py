@@ -43,7 +43,7 @@ def test_what_is_not_told_is_none() -> None:
 
 
 def test_missing_columns_are_named() -> None:
-    with pytest.raises(ParseError, match=r"columns Market Cap, found No\.,"):
+    with pytest.raises(ParseError, match=r"columns Market Cap, found 'No\.,"):
         parse(f"{HEADER}\n{LINE}".replace("Market Cap", "Mkt Cap"))
     without = HEADER.replace("Country,", "").replace("P/E,", "")
     with pytest.raises(ParseError, match="Country, P/E"):
