@@ -37,9 +37,11 @@ def test_forex_has_no_volume_and_crypto_does() -> None:
 def test_a_history_is_told_whole_page_by_page() -> None:
     asking = Asking(CRYPTO)
     assert CRYPTO.history is not None
-    count, to_ns = 110_000, asking.now_ns // MINUTE_NS * MINUTE_NS
-    pages = asking.pages(CRYPTO.history.bars("BTC-USD", 60, to_ns - count * MINUTE_NS, to_ns))
-    assert [len(x) for x in pages] == [50_000, 50_000, 10_000]
+    count, to_ns = 1100, asking.now_ns // MINUTE_NS * MINUTE_NS
+    request = CRYPTO.history.bars("BTC-USD", 60, to_ns - count * MINUTE_NS, to_ns)
+    assert "limit=50000" in request.path
+    pages = asking.pages(Request(request.path.replace("limit=50000", "limit=500"), 1))
+    assert [len(x) for x in pages] == [500, 500, 100]
     times = [bar.open_ns for page in pages for bar in bars_of(page)]
     assert times == list(range(to_ns - count * MINUTE_NS, to_ns, MINUTE_NS))
 
