@@ -127,7 +127,7 @@ def polls(chosen: Chosen) -> list[Poll]:
 
 
 def after(asked: Request, payload: bytes) -> Request | None:
-    """The next page of a full page of coins; the chart of a coin whose bars were asked for."""
+    """The next page of a full page of coins; the bars of a coin whose chart was asked for."""
     parts = urlsplit(asked.path)
     query = dict(parse_qsl(parts.query))
     if parts.path == "/api/v3/coins/markets":
@@ -135,15 +135,18 @@ def after(asked: Request, payload: bytes) -> Request | None:
             return None
         query["page"] = str(int(query["page"]) + 1)
         return Request(f"{parts.path}?{urlencode(query, safe=',')}", asked.weight)
-    if parts.path.endswith("/ohlc"):
-        return Request(asked.path.replace("/ohlc?", "/market_chart?"), asked.weight)
+    if parts.path.endswith("/market_chart"):
+        return Request(asked.path.replace("/market_chart?", "/ohlc?"), asked.weight)
     return None
 
 
 def bars(coin: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
-    """The newest bars of that length: a span ends now and is told by its days, whatever is asked for."""
+    """The chart of the days that have bars of that length; the bars follow.
+
+    Days are counted back from now: the last ones there are, whatever span is asked for.
+    """
     del from_ns, to_ns
-    return request(f"/coins/{quote(coin, safe='')}/ohlc", vs_currency="usd", days=DAYS[interval_s])
+    return request(f"/coins/{quote(coin, safe='')}/market_chart", vs_currency="usd", days=DAYS[interval_s])
 
 
 def auth(plan: Plan, key: str) -> Auth:
@@ -527,6 +530,6 @@ FEEDS = (
         auth=auth,
         polls=polls,
         after=after,
-        history=History(intervals_s=tuple(DAYS), bars=bars),
+        history=History(intervals_s=tuple(DAYS), bars=bars, last_bars_only=True),
     ),
 )

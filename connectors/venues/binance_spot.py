@@ -85,7 +85,8 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "depthUpdate": Route.DEPTH,
         "trade": Route.TRADE,
         "aggTrade": Route.TRADE,
-        **other("bookTicker kline depth5 depth10 depth20 blockTrade avgPrice referencePrice"),
+        "kline": Route.BAR,
+        **other("bookTicker depth5 depth10 depth20 blockTrade avgPrice referencePrice"),
         **other("miniTicker !miniTicker 24hrMiniTicker ticker !ticker 24hrTicker 1hTicker 4hTicker 1dTicker"),
         **other("serverShutdown !serverShutdown"),
     }
@@ -608,6 +609,8 @@ def _streams(symbol: str) -> list[Stream]:
     return [
         Stream(f"{name}@depth@100ms", symbol, "/stream", book=True, silence_s=BOOK_SILENCE_S),
         Stream(f"{name}@aggTrade", symbol, "/stream", book=False, silence_s=TRADE_SILENCE_S),
+        # Each two seconds of a minute, whether there were trades or not.
+        Stream(f"{name}@kline_1m", symbol, "/stream", book=False, silence_s=None),
     ]
 
 
