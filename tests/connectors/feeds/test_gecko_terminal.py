@@ -71,11 +71,12 @@ def test_history_goes_back_page_by_page_to_the_span_s_begin(interval_s: int) -> 
     assert max(found) < end
 
 
-def test_a_repeated_or_short_page_ends_the_history() -> None:
+def test_a_repeated_page_is_refused_and_a_short_one_ends_the_history() -> None:
     assert TERMINAL.history is not None
     first = TERMINAL.history.bars(SYMBOL, 60, 0, NOW_NS - 5000 * MINUTE_NS)
     repeated = asked(GeckoTerminal(), first.path.partition("#")[0], {}, ("repeated_page",)).body
-    assert TERMINAL.after(first, repeated) is None
+    with pytest.raises(ParseError, match="another"):
+        TERMINAL.after(first, repeated)
     short = msgspec.json.encode({"data": {"attributes": {"ohlcv_list": [[60, 1, 1, 1, 1, 1]]}}})
     assert TERMINAL.after(first, short) is None
     assert TERMINAL.after(POLLS["trending"].request, b"") is None
