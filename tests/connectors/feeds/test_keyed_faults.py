@@ -116,6 +116,21 @@ def times_of(row: Row) -> list[int]:
 
 
 @EACH
+def test_values_that_never_change_are_called_old_after_a_rest_of_the_market(name: str) -> None:
+    _, polls = polls_of(name)
+    for poll in polls:
+        if name == "nasdaq_data_link":
+            assert poll.old_s is None, "a table may stay as it is"
+        else:
+            assert poll.old_s is not None and poll.every_s < poll.old_s < 15 * 86_400 + 2 * poll.every_s
+            assert (
+                poll.old_s > 72 * 3600
+                or "BTC" in poll.name
+                or name in ("finnhub_rest", "massive_crypto_rest")
+            )
+
+
+@EACH
 def test_pages_that_repeat_come_to_an_end(name: str) -> None:
     found, polls = polls_of(name)
     asking = Asking(found)
