@@ -13,6 +13,8 @@ from typing import Protocol
 
 from connectors.record import LINE_BYTES_MAX, Record
 
+ALERTS_IN = "alerts_in"
+BARS = "bars"
 DEAD_LETTER = "dead_letter"
 FEATURES = "features"
 HEALTH = "health"

@@ -13,7 +13,7 @@ from connectors.commands import Failure, Span, configuration
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
-from flows import depth, health, tape
+from flows import depth, feeds, tape
 from flows import replay as replays
 from flows import up as pipeline
 from flows.runtime.progress import FILE as LATENCY
@@ -25,7 +25,7 @@ from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {flow.name: flow for flow in (depth.FLOW, health.FLOW, tape.FLOW)}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, feeds.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, pipeline.SymbolError, RecordingError,
     ShareError, StoreError,
@@ -92,7 +92,10 @@ def replay(
 )
 @click.option("--until-end", is_flag=True, help="Stop at the end of the log instead of following it.")
 @click.option(
-    "--epoch", "epoch_s", default=EPOCH_S, show_default=True, help="Seconds between two saves of the state."
+    "--epoch",
+    "epoch_s",
+    type=float,
+    help=f"Seconds between two saves of the state.  [default: {EPOCH_S:g}, of feeds {feeds.FLOW.epoch_s:g}]",
 )
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
 @data_dir_option
@@ -102,13 +105,13 @@ def flow(
     name: str,
     share: str,
     until_end: bool,
-    epoch_s: float,
+    epoch_s: float | None,
     metrics_port: int | None,
     data_dir: Path,
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    """Run the flow NAME over its share of its topics: depth and tape read the raw topics, health reads `health`.
+    """Run the flow NAME over its share of its topics: depth and tape read the topics of venues, feeds all others.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.
@@ -129,7 +132,7 @@ def flow(
         metrics_port = metrics_port or configuration().settings.metrics.get(name)
         with _store(data_dir, clickhouse_url) as store, _metrics(metrics_port, name, progress):
             dataflow = FLOWS[name].dataflow(log, store, parts, follow=not until_end, progress=progress)
-            run(dataflow, recovery, epoch_s)
+            run(dataflow, recovery, epoch_s or FLOWS[name].epoch_s)
 
 
 span_option = click.option("--for", "span_s", type=Span(), help="Stop by itself after so long: 30s, 5m.")

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.log import DEAD_LETTER, FEATURES, Log
+from connectors.log import Log
 from connectors.record import CLOCK, Chunker, Line, encode_line, partition_of
 from connectors.recording_file import Fault
 from connectors.recordings import read
 from connectors.venue import Market
-from flows import depth, tape
+from flows import depth, derived, tape
 from flows.kernels import depth as depth_rows
 from flows.kernels import tape as tape_rows
 from flows.kernels.block import Block
@@ -82,7 +82,7 @@ def _count(store: Store, table: str) -> int:
 
 def _write(job: Replay, say: Say) -> tuple[int, int]:
     """Recordings into the raw topic, faults aside; the numbers of both."""
-    for topic in (job.market.topic, FEATURES, DEAD_LETTER):
+    for topic in (job.market.topic, *derived.TOPICS):
         job.log.create(topic, job.partitions)
     lines = faults = 0
     letters: list[tuple[Any, ...]] = []
@@ -153,7 +153,7 @@ def _set_aside(job: Replay, letters: list[tuple[Any, ...]]) -> None:
     if letters:
         block = Block.of("dead_letters", depth_rows.TABLE_COLUMNS["dead_letters"], letters)
         insert(job.store, [block], Progress())
-        TopicSink(job.log).build("", 0, 1).write_batch(depth.messages([block]))
+        TopicSink(job.log).build("", 0, 1).write_batch(derived.messages([block]))
         letters.clear()
 
 

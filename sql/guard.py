@@ -130,6 +130,8 @@ _WRITER: dict[str, int | str] = {
     "input_format_values_deduce_templates_of_expressions": 0,
     "max_execution_time": 600,
     "max_memory_usage": 3_000_000_000,
+    # Read from a file, a few thousand trades may lie in as many days: refused, the flow could never go on.
+    "max_partitions_per_insert_block": 0,
 }
 PROFILES = {
     "admin": Profile(READS | {"INSERT"} | DEFINES, _WRITER),

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Column = Array | Sequence[str] | Sequence[bytes] | Sequence[Array]
+Column = (
+    Array | Sequence[str] | Sequence[bytes] | Sequence[Array] | Sequence[Sequence[str]] | Sequence[int | float | None]
+)
 
 NUMBERS = {
     "Bool": np.dtype("?"),
@@ -33,7 +35,8 @@ def block(types: Mapping[str, str], columns: Mapping[str, Column]) -> bytes:
     """One Native block of `columns`, in the order of `types` (name -> ClickHouse type).
 
     A column is a 1-D numpy array for a number, Bool or DateTime (as seconds or datetime64), a sequence of str
-    or bytes for String and LowCardinality(String), a sequence of 1-D numpy arrays for Array(number).
+    or bytes for String and LowCardinality(String), a sequence of 1-D numpy arrays for Array(number), of sequences of
+    str for Array(String), of numbers and None for Nullable(number).
 
     Raises:
         ColumnError: columns are missing, unknown or of different lengths, or values do not fit their type.
@@ -67,6 +70,8 @@ def _values(kind: str, column: Column) -> list[bytes]:
         return [_strings(column)]
     if kind.startswith("Array("):
         return _arrays(kind[6:-1], column)
+    if kind.startswith("Nullable("):
+        return _nullable(kind[9:-1], column)
     return [_numbers(kind, column).tobytes()]
 
 
@@ -74,10 +79,19 @@ def _strings(column: Column) -> bytes:
     return b"".join(string(text if isinstance(text, bytes) else text.encode()) for text in column)  # type: ignore[union-attr]
 
 
+def _nullable(kind: str, column: Column) -> list[bytes]:
+    """Which values are NULL, a byte each, then the values, with a default in the place of those."""
+    missing = np.array([value is None for value in column], "?")
+    known = np.array([0 if value is None else value for value in column])
+    return [missing.tobytes(), _numbers(kind, known).tobytes()]
+
+
 def _arrays(kind: str, column: Column) -> list[bytes]:
-    ends = np.cumsum([len(values) for values in column], dtype="<u8")
+    ends = np.cumsum([len(values) for values in column], dtype="<u8")  # type: ignore[arg-type]
     if not len(ends) or not ends[-1]:
         return [ends.tobytes()]
+    if kind == "String":
+        return [ends.tobytes(), _strings([text for texts in column for text in texts])]  # type: ignore[union-attr]
     return [ends.tobytes(), _numbers(kind, np.concatenate(column)).tobytes()]
 
 

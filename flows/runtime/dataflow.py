@@ -14,13 +14,14 @@ from typing import Any
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
-from connectors.log import DEAD_LETTER, FEATURES, Log, Retention
+from connectors.log import BARS, DEAD_LETTER, FEATURES, Log, Retention
 from connectors.venue import Market, market, markets
 from flows.kernels.block import Block
 from flows.runtime.logic import Kernel, KernelLogic
 from flows.runtime.progress import Progress
+from flows.runtime.run import EPOCH_S
 from flows.runtime.sink import Message, StoreSink, TopicSink
-from flows.runtime.source import LogSource
+from flows.runtime.source import IDLE_S, LogSource
 from sql.client import Store
 
 Parts = list[tuple[str, int]]  # topic and partition
@@ -42,14 +43,22 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A flow: its name, the kernel of a partition of each of its topics, and its rows as derived messages."""
+    """A flow: its name, the kernel of a partition of each of its topics, and its rows as derived messages.
+
+    It reads the topics that are there when it begins; those that `makes` names it makes itself, of one partition.
+    """
 
     name: str
     kernels: Mapping[str, Callable[[int], Kernel]]
     messages: Callable[[Iterable[Block]], list[Message]]
+    makes: tuple[str, ...] = ()
+    idle_s: float = IDLE_S  # between two polls of a partition that had nothing new
+    epoch_s: float = EPOCH_S  # between two saves of the state
 
     def parts(self, log: Log) -> Parts:
         """The partitions of those of its topics that the log has, in a fixed order."""
+        for topic in self.makes:
+            log.create(topic, 1)
         return [
             (topic, p) for topic, n in sorted(log.topics().items()) if topic in self.kernels for p in range(n)
         ]
@@ -74,7 +83,7 @@ class Flow:
         partitions = max(
             n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in self.kernels
         )
-        for topic in (FEATURES, DEAD_LETTER):
+        for topic in (BARS, DEAD_LETTER, FEATURES):
             log.create(topic, partitions, DERIVED_RETENTION)
 
         def make(topic: str, partition: int, state: bytes | None) -> Kernel:
@@ -86,12 +95,18 @@ class Flow:
             return kernel
 
         flow = Dataflow(self.name)
-        polls = op.input("log", flow, LogSource(log, parts, f"isotherm.{self.name}", progress, follow=follow))
+        source = LogSource(log, parts, group_of(self.name), progress, follow=follow, idle_s=self.idle_s)
+        polls = op.input("log", flow, source)
         keyed = op.stateful_batch("kernel", polls, lambda state: KernelLogic(make, state))
         blocks = op.map("rows", keyed, _without_key)
         op.output("store", blocks, StoreSink(store, progress))
         op.output("topics", op.flat_map("derived", blocks, self.messages), TopicSink(log))
         return flow
+
+
+def group_of(flow: str) -> str:
+    """The group under which a flow tells the log how far it has got."""
+    return f"isotherm.{flow}"
 
 
 def of_markets(

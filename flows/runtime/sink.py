@@ -75,8 +75,8 @@ def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:
 
 
 def _column(values: list[Any]) -> Any:
-    """Numbers as an array, the rest as it is."""
-    if isinstance(values[0], str | np.ndarray):
+    """Numbers as an array, the rest as it is: texts, arrays, tuples, and numbers with None among them."""
+    if isinstance(values[0], str | tuple | np.ndarray) or None in values:
         return values
     # numpy would make floats of integers on both sides of 2**63.
     return np.array(values, np.uint64 if isinstance(values[0], int) and max(values) >= 2**63 else None)

@@ -18,7 +18,7 @@ from flows.runtime.progress import Progress
 # Near the end of the log there is never so much; when catching up it makes few and large inserts.
 POLL_BYTES = 8 << 20
 LAG_EVERY_S = 1.0
-IDLE = timedelta(milliseconds=10)
+IDLE_S = 0.01
 
 
 class Poll(NamedTuple):
@@ -33,13 +33,23 @@ class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
     """Partitions of topics, each from its recovered offset on, else from its oldest record."""
 
     def __init__(
-        self, log: Log, parts: Sequence[tuple[str, int]], group: str, progress: Progress, *, follow: bool
+        self,
+        log: Log,
+        parts: Sequence[tuple[str, int]],
+        group: str,
+        progress: Progress,
+        *,
+        follow: bool,
+        idle_s: float = IDLE_S,
     ) -> None:
-        """`parts` are (topic, partition); with `follow` the source waits at the end of the log, else it ends there."""
+        """`parts` are (topic, partition); with `follow` the source waits at the end of the log, else it ends there.
+
+        `idle_s` is the wait after a poll that found nothing.
+        """
         self._log = log
         self._parts = {f"{topic}/{partition}": (topic, partition) for topic, partition in parts}
         self._group, self._progress = group, progress
-        self._follow = follow
+        self._follow, self._idle = follow, timedelta(seconds=idle_s)
 
     def list_parts(self) -> list[str]:
         """Names of the partitions."""
@@ -49,22 +59,20 @@ class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
         """The partition from the recovered offset on."""
         topic, partition = self._parts[for_part]
         reader = self._log.reader(topic, partition, resume_state, self._group)
-        return _Partition(for_part, topic, partition, reader, self._progress, follow=self._follow)
+        return _Partition(
+            for_part, Poll(topic, partition, []), reader, self._progress, self._idle, follow=self._follow
+        )
 
 
 class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
     def __init__(
-        self, name: str, topic: str, partition: int, reader: Reader, progress: Progress, *, follow: bool
+        self, name: str, empty: Poll, reader: Reader, progress: Progress, idle: timedelta, *, follow: bool
     ) -> None:
-        self._name, self._topic, self._partition, self._reader, self._follow = (
-            name,
-            topic,
-            partition,
-            reader,
-            follow,
-        )
+        self._name, self._empty, self._reader = name, empty, reader
+        self._idle, self._follow = idle, follow
         self._awake: datetime | None = None
         self._progress, self._measure_at_s = progress, 0.0
+        self._saved, self._told = reader.offset, reader.committed()
 
     def next_batch(self) -> list[tuple[str, Poll]]:
         """One poll as one item, keyed by the partition's name."""
@@ -75,20 +83,26 @@ class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
         if not records:
             if not self._follow and self._reader.offset >= self._reader.end():
                 raise StopIteration
-            self._awake = datetime.now(UTC) + IDLE
+            self._awake = datetime.now(UTC) + self._idle
             return []
         self._awake = None
-        return [(self._name, Poll(self._topic, self._partition, records))]
+        return [(self._name, self._empty._replace(records=records))]
 
     def next_awake(self) -> datetime | None:
         """When to poll again."""
         return self._awake
 
     def snapshot(self) -> int:
-        """The offset to go on from; told to lag tools too. Bytewax recovers from its own copy, never from theirs."""
-        offset = self._reader.offset
-        self._reader.commit(offset)
-        return offset
+        """The offset to go on from. Bytewax recovers from its own copy, never from that of lag tools.
+
+        They are told the one before: Bytewax reads on in an epoch only when all of those before it went through the
+        sinks, so what is committed is stored.
+        """
+        if self._saved != self._told:
+            self._reader.commit(self._saved)
+            self._told = self._saved
+        self._saved = self._reader.offset
+        return self._saved
 
     def close(self) -> None:
         """Release the reader."""

@@ -10,6 +10,7 @@ GRANT SELECT, SHOW ON market.* TO isotherm_analyst, isotherm_board;
 CREATE SETTINGS PROFILE OR REPLACE isotherm_writer SETTINGS
     max_execution_time = 600,
     max_memory_usage = 3000000000,
+    max_partitions_per_insert_block = 0,
     async_insert = 0
 TO isotherm_writer;
 

@@ -55,6 +55,8 @@ def test_a_part_resumes_at_its_offset_and_tells_lag_tools(log):
     assert resumed.next_batch()[0][1].records == poll.records[3:]
     assert log.reader("raw.a", 1, None, "test").committed() is None
     offset = part.snapshot()
+    assert log.reader("raw.a", 1, None, "test").committed() == poll.records[0].offset
+    part.snapshot()  # an epoch later: what was read before is stored
     assert log.reader("raw.a", 1, None, "test").committed() == offset == log.reader("raw.a", 1, None).end()
 
 
