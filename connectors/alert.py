@@ -64,20 +64,22 @@ def digest(body: bytes) -> bytes:
 
 
 class SecretError(ValueError):
-    """The secret is too short to be one."""
+    """The secret is too short to be one, or of characters that texts escape."""
 
 
 class Gate:
     """Lets in what has the secret, and takes the secret out of it."""
 
     def __init__(self, secret: Secret) -> None:
-        """Raises SecretError: it is so short that it could be guessed, or cut out of words."""
+        """Raises SecretError: it could be guessed, or cut out of words, or is not found where JSON escapes it."""
         self._secret = secret.reveal().encode()
         if len(self._secret) < SECRET_CHARACTERS_MIN:
             raise SecretError(
                 f"ISOTHERM_WEBHOOK_SECRET: expected at least {SECRET_CHARACTERS_MIN} characters, found fewer: "
                 "`openssl rand -hex 24` makes one"
             )
+        if not {*b"\"'\\"}.isdisjoint(self._secret):
+            raise SecretError("ISOTHERM_WEBHOOK_SECRET: expected no quotes and backslashes, found one")
         self._redactor = Redactor([secret])
 
     def open(self, body: bytes, in_path: str = "") -> bytes | None:
