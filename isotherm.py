@@ -13,6 +13,7 @@ from connectors.keys import RedactedStream, Redactor, secrets_of
 from connectors.settings import Configuration, Settings, SettingsError, load, path_of
 from connectors.simulator.commands import simulate
 from connectors.venue import markets
+from connectors.webhook_commands import webhook
 from dashboards.commands import board
 from flows.commands import FLOWS, demo, flow, replay, up
 from flows.doctor import doctor
@@ -77,7 +78,7 @@ def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-for command in (demo, up, simulate, connect, flow, store, migrate, sql, record, replay, board, doctor):
+for command in (demo, up, simulate, connect, webhook, flow, store, migrate, sql, record, replay, board, doctor):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -219,12 +219,13 @@ async def run(
 
 
 def newest(log: Log) -> Iterator[tuple[int, bytes]]:
-    """Receive times in ns and bodies of the alerts that the log keeps, oldest first."""
-    with closing(log.reader(ALERTS_IN, 0)) as reader:
-        end = reader.end()
-        while reader.offset < end and (records := reader.poll()):
-            for record in records:
-                yield from ((line.recv_ns, line.payload) for line in decode_lines(record.body))
+    """Receive times in ns and bodies of the alerts that the log keeps, oldest first in each partition."""
+    for partition in range(log.topics()[ALERTS_IN]):
+        with closing(log.reader(ALERTS_IN, partition)) as reader:
+            end = reader.end()
+            while reader.offset < end and (records := reader.poll()):
+                for record in records:
+                    yield from ((line.recv_ns, line.payload) for line in decode_lines(record.body))
 
 
 async def _until(stop: asyncio.Event, outbox: Outbox, telemetry: Telemetry) -> None:
