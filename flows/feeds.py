@@ -5,6 +5,7 @@ fact, `alerts_in`, `feed_health` and `dead_letters`; bars to topic `bars` too. T
 missing, so that what is published later is read by the flow that already runs.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from connectors import batch
@@ -16,8 +17,9 @@ from flows.kernels.feed import FeedKernel
 from flows.kernels.files import FilesKernel
 from flows.kernels.health import HealthKernel
 from flows.runtime.dataflow import Flow
+from flows.runtime.logic import Kernel
 
-_RAW = {
+_RAW: dict[str, Callable[[int], Kernel]] = {
     **{feed.topic: partial(FeedKernel, feed) for feed in feeds().values()},
     batch.TOPIC: FilesKernel,
     ALERTS_IN: AlertsKernel,

@@ -27,7 +27,6 @@ QUOTES = (
     "FDUSD",
     "USDT",
     "USDC",
-    "TUSD",
     "USD",
     "EUR",
     "GBP",
