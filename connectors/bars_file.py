@@ -13,8 +13,11 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 FILE_BYTES_MAX = 2 << 30  # unpacked
@@ -56,8 +59,8 @@ LAYOUTS = {
         Layout("freqtrade", ("time", *PRICES, "volume")),
         # https://github.com/binance/binance-public-data (November 2026)
         Layout("binance", _BINANCE),
-        # https://github.com/QuantConnect/Lean, Data/forex/readme.md: bid and ask bars; a minute file's times are ms since
-        # midnight in the exchange's time zone, a daily one's are dates there.
+        # https://github.com/QuantConnect/Lean, Data/forex/readme.md: bid and ask bars; times: ms since midnight in the
+        # market's time zone, of daily bars dates there.
         Layout("lean", _LEAN),
         # https://github.com/ejtraderLabs/historical-data: Date,open,high,low,close,tick_volume
         Layout("ejtrader", scaled=True, note="tick_volume counts price changes, it is no volume: left out"),
@@ -130,8 +133,8 @@ def _unzipped(path: Path) -> tuple[bytes, str]:
             return _bounded(packed, path), f"{path.name}/{members[0].filename}"
 
 
-def _bounded(file: io.BufferedIOBase | object, path: Path) -> bytes:
-    data: bytes = file.read(FILE_BYTES_MAX + 1)  # type: ignore[union-attr, attr-defined]
+def _bounded(file: Any, path: Path) -> bytes:
+    data: bytes = file.read(FILE_BYTES_MAX + 1)
     if len(data) > FILE_BYTES_MAX:
         raise FileError(f"{path}: expected at most {FILE_BYTES_MAX >> 20} MiB unpacked, found more: split it")
     if not data.strip():
@@ -157,7 +160,7 @@ def _parquet(data: bytes, name: str) -> pd.DataFrame:
         frame = pd.read_parquet(io.BytesIO(data))
     except ImportError:
         raise FileError(
-            f"{name}: reading Parquet needs pyarrow: pip install pyarrow, or convert the file to CSV"
+            f"{name}: expected pyarrow to read Parquet with: pip install pyarrow, or convert it to CSV"
         ) from None
     except Exception as error:  # pyarrow's own classes, which need not be there
         raise FileError(f"{name}: expected Parquet, found: {error}") from None
@@ -272,3 +275,17 @@ def side_of(name: str) -> str:
     """`bid` or `ask` where a file's name has that word, else ""."""
     found = re.search(r"(?<![a-z])(bid|ask)(?![a-z])", name.lower())
     return found[1] if found else ""
+
+
+def numbers(column: "pd.Series[Any]") -> npt.NDArray[np.float64]:
+    """The column as floats; NaN for what is no number."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan)
+    return np.array([_number(x) for x in column.tolist()], np.float64)
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
