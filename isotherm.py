@@ -9,14 +9,16 @@ import click
 import structlog
 
 from connectors.commands import Failure, connect, record
+from connectors.feed import feeds
 from connectors.keys import RedactedStream, Redactor, secrets_of
 from connectors.settings import Configuration, Settings, SettingsError, load, path_of
 from connectors.simulator.commands import simulate
 from connectors.venue import markets
 from connectors.webhook_commands import webhook
 from dashboards.commands import board
-from flows.commands import FLOWS, demo, flow, replay, up
+from flows.commands import FLOWS, backfill, demo, flow, replay, up
 from flows.doctor import doctor
+from flows.import_commands import import_bars
 from sql.commands import migrate, sql, store
 
 
@@ -35,7 +37,7 @@ def main(context: click.Context, path: Path | None) -> None:
     _keep_secrets()
     path = path_of(path, os.environ)
     try:
-        settings = load(path, os.environ, markets(), ("connect", *FLOWS))
+        settings = load(path, os.environ, markets(), ("connect", *FLOWS), feeds())
         context.obj = Configuration(path, settings)
         context.default_map = _defaults(settings)
     except SettingsError as error:
@@ -78,7 +80,10 @@ def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-for command in (demo, up, simulate, connect, webhook, flow, store, migrate, sql, record, replay, board, doctor):
+for command in (
+    demo, up, simulate, connect, webhook, flow, store, migrate, sql, record, replay, backfill, import_bars, board,
+    doctor,
+):  # fmt: skip
     main.add_command(command)
 
 if __name__ == "__main__":

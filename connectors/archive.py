@@ -43,6 +43,8 @@ _COLUMNS = {  # spot, futures
     "aggTrades": (8, 7),
     "trades": (7, 6),
 }
+_BAR = ("open_ns", "open", "high", "low", "close", "volume", "quote_volume", "trades", "buy_volume")
+_TRADE = ("time_ns", "trade_id", "price", "size", "side")
 _SIDES = {"true": "sell", "false": "buy"}  # whether the buyer was the maker
 
 
@@ -62,11 +64,11 @@ class Archive:
 
     def batches(self) -> Iterator[Batch]:
         """What it holds. Raises FileError if it cannot be read to its end."""
-        parse: Callable[[list[str]], Row] = {
+        by_kind: dict[Kind, Callable[[list[str]], Row]] = {
             "klines": partial(_kline, self.interval_s), "aggTrades": _agg_trade, "trades": _trade
-        }[self.kind]  # fmt: skip
+        }  # fmt: skip
         rows: list[Row] = []
-        for row in self._rows(parse):
+        for row in self._rows(by_kind[self.kind]):
             rows.append(row)
             if len(rows) == ROWS_MAX:
                 yield self._batch(rows)
@@ -105,12 +107,11 @@ class Archive:
         if self.kind == "klines":
             return Bars(
                 source="archive", venue=self.venue, instrument=instrument, interval_s=self.interval_s,
-                **dict(zip(("open_ns", "open", "high", "low", "close", "volume", "quote_volume", "trades", "buy_volume"),
-                           columns, strict=True)),
+                **dict(zip(_BAR, columns, strict=True)),
             )  # fmt: skip
         return Trades(
             source="archive", venue=self.venue, instrument=instrument, aggregated=self.kind == "aggTrades",
-            **dict(zip(("time_ns", "trade_id", "price", "size", "side"), columns, strict=True)),
+            **dict(zip(_TRADE, columns, strict=True)),
         )  # fmt: skip
 
 

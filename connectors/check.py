@@ -1,4 +1,4 @@
-"""What `isotherm doctor` finds about venues and the topic log, and what to do about it."""
+"""What `isotherm doctor` finds about venues, polled feeds and the topic log, and what to do about it."""
 
 import asyncio
 import os
@@ -15,9 +15,14 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
-from connectors.endpoint import Endpoint
+from connectors.access import Access, access
+from connectors.api import Api, ApiError
+from connectors.budget import Budget, BudgetError, said
+from connectors.endpoint import Endpoint, EndpointError
+from connectors.feed import Feed, Outcome, PlanError
 from connectors.keys import KeyValueError, Secret, key
 from connectors.log import LogError, open_log
+from connectors.settings import Polled
 from connectors.venue import Market
 
 TIMEOUT_S = 10.0
@@ -214,6 +219,83 @@ def judge_clock(check: str, answer: Answer) -> list[Finding]:
     found = f"this machine is at least {skew_s:.0f} s {side} the venue"
     advice = "let NTP set the clock (timedatectl set-ntp true): delays are measured against it"
     return [Finding(check, "warning", found, advice)]
+
+
+def way_to(
+    feed: Feed, environ: Mapping[str, str], settings: Polled, wanted: bool
+) -> tuple[Access | None, list[Finding]]:
+    """How a polled feed is asked, and whether key, plan and address are right; `wanted`: the user has named it."""
+    check = f"{feed.name} key"
+    try:
+        found = access(feed, environ, settings)
+    except KeyValueError as error:
+        return None, [Finding(check, "problem", str(error), "set it anew")]
+    except EndpointError as error:
+        return None, [Finding(f"{feed.name} address", "problem", str(error), "set it right, or unset it")]
+    except PlanError as error:
+        is_unset = feed.key_env is not None and not settings.plan
+        level: Level = "problem" if wanted or not is_unset else "warning"
+        return None, [Finding(check, level, str(error), "without it this feed is not followed")]
+    said_of = f"{feed.key_env} is set" if found.key else "none is needed"
+    return found, [Finding(check, "ok", f"{said_of}: plan {found.plan.name}")]
+
+
+async def check_feed(found: Access, http: aiohttp.ClientSession, budgets: Path | None) -> list[Finding]:
+    """Whether a polled feed answers and accepts the key, and what is left of its plan.
+
+    What is asked is charged to the budget, if there is one at `budgets`.
+    """
+    name = found.feed.name
+    try:
+        budget = Budget(budgets if budgets and budgets.exists() else ":memory:", found.account, found.plan)
+        try:
+            findings = [await _check_api(found, http, budget)]
+            return findings + _check_budget(f"{name} budget", budget)
+        finally:
+            budget.disconnect()
+    except BudgetError as error:
+        return [Finding(f"{name} budget", "problem", str(error), "see that this user may write the file")]
+
+
+async def _check_api(found: Access, http: aiohttp.ClientSession, budget: Budget) -> Finding:
+    check, host = f"{found.feed.name} api", _host(found.url)
+    request = found.feed.key_check
+    if request is None:
+        try:
+            answer = await _get(http, found.url + "/", {})
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return unreachable(check, found.url, error)
+        return judge_status(
+            check, found.url, answer.status, f"feeds.{found.feed.name}.url", PATHLESS | KEYLESS
+        )
+    try:
+        await Api(found, http, budget, lambda: 0.0).once(request)
+    except ApiError as error:
+        return _judge_refusal(check, found, error)
+    return Finding(check, "ok", f"{host} answers" + (" and accepts the key" if found.key else ""))
+
+
+def _judge_refusal(check: str, found: Access, error: ApiError) -> Finding:
+    outcome, env = error.verdict.outcome, found.feed.key_env
+    if outcome == Outcome.STOPPED and found.key:
+        return Finding(
+            check, "problem", str(error), f"see that {env} is whole and that the plan it belongs to is active"
+        )
+    if outcome == Outcome.WAIT:
+        return Finding(check, "warning", str(error), "wait; the connector goes on by itself")
+    level: Level = "problem" if outcome in (Outcome.REFUSED, Outcome.STOPPED) else "warning"
+    advice = (
+        "see that the plan bears it" if outcome == Outcome.REFUSED else "check the network; try again later"
+    )
+    return Finding(check, level, str(error), advice)
+
+
+def _check_budget(check: str, budget: Budget) -> list[Finding]:
+    left = budget.left(time.time())
+    told = ", ".join(f"{x.units} left of {said(x.limit)}" for x in left) or "no limits"
+    if any(not x.units for x in left):
+        return [Finding(check, "warning", told, "wait; requests go on as the plan allows")]
+    return [Finding(check, "ok", told)]
 
 
 def unreachable(check: str, url: str, error: Exception) -> Finding:

@@ -7,21 +7,26 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 from click.core import ParameterSource
 
-from connectors.connect import Connector, Feed, run_until_signalled
+from connectors import budget
+from connectors.access import Access, access
+from connectors.budget import BudgetError
+from connectors.connect import Connector, Followed, run_until_signalled
 from connectors.endpoint import EndpointError, endpoint
+from connectors.feed import PlanError, feed, feeds
 from connectors.keys import KeyValueError, key
 from connectors.log import LogError, OffsetGoneError, Reader, Retention, open_log
 from connectors.record import LineError, Record, decode_lines
 from connectors.recording_file import RecordingError, RecordingWriter, StoredRecord
 from connectors.session import Timing
-from connectors.settings import SPAN, SYMBOL, Configuration, Venue
-from connectors.venue import DepthError, Market, market, markets
+from connectors.settings import SPAN, SYMBOL, Configuration, seconds
+from connectors.venue import DepthError, market, markets
 from connectors.venue_clock import CLOCK_KEY
 
 FLUSH_S = 1.0
@@ -38,7 +43,6 @@ class Span(click.ParamType[float]):
     """A length of time, such as 90s, 5m or 2h, in seconds."""
 
     name = "span"
-    _units = {"s": 1, "m": 60, "h": 3600, "d": 86400}  # noqa: RUF012
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Seconds; fails on anything else."""
@@ -47,7 +51,28 @@ class Span(click.ParamType[float]):
         text = str(value)
         if not re.fullmatch(SPAN, text):
             self.fail(f"expected a span such as 60s, 5m or 2h, found {value!r}", param, ctx)
-        return float(text[:-1]) * self._units[text[-1]]
+        return seconds(text)
+
+
+class Instant(click.ParamType[int]):
+    """A time: 2026-11-01, or 2026-11-01T06:00:00Z (RFC 3339); UTC without an offset. In ns."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Ns UTC; fails on anything else, and on what is before 1970 or after 2200."""
+        if isinstance(value, int):
+            return value
+        try:
+            found = datetime.fromisoformat(str(value).strip())
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        except ValueError:
+            found = datetime.fromtimestamp(-1, UTC)
+        if not 1970 <= found.year < 2200:
+            self.fail(
+                f"expected a time such as 2026-11-01 or 2026-11-01T06:00:00Z, found {value!r}", param, ctx
+            )
+        return round(found.timestamp() * 1_000_000) * 1000
 
 
 class Symbols(click.ParamType[tuple[str, ...]]):
@@ -89,9 +114,14 @@ def log_of(log_url: str | None, data_dir: Path | None) -> str:
 
 
 @click.command()
-@click.argument("venues", nargs=-1, required=True, type=click.Choice(sorted(markets())))
+@click.argument("venues", nargs=-1, required=True, type=click.Choice(sorted({*markets(), *feeds()})))
 @click.option(
     "--symbols", type=Symbols(), default=(), help="As the venues write them.  [default: each venue's own]"
+)
+@click.option(
+    "--budgets",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"What keys of polled feeds have used.  [default: DATA_DIR/{budget.FILE}]",
 )
 @click.option("--log", "log_url", help="The log: file:DIR or kafka:HOST:PORT.  [default: file:DATA_DIR/log]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where this machine keeps its data.")
@@ -108,9 +138,10 @@ def log_of(log_url: str | None, data_dir: Path | None) -> str:
     type=Span(),
     help="Of pauses between attempts.",
 )
-def connect(
+def connect(  # noqa: PLR0913, PLR0917 - one a option
     venues: tuple[str, ...],
     symbols: tuple[str, ...],
+    budgets: Path | None,
     log_url: str | None,
     data_dir: Path | None,
     partitions: int,
@@ -118,35 +149,52 @@ def connect(
     metrics_port: int | None,
     retry_cap_s: float,
 ) -> None:
-    """Follow venues live and write what they send to the log, until Ctrl-C.
+    """Follow venues live, poll feeds, and write what they send to the log, until Ctrl-C.
 
-    Which VENUES, their symbols and addresses may stand in the configuration file; addresses also in the environment:
-    ISOTHERM_BINANCE_SPOT_WS, ISOTHERM_BINANCE_SPOT_REST.
+    VENUES are markets and polled feeds. Which, their symbols and addresses may stand in the configuration file;
+    addresses also in the environment: ISOTHERM_BINANCE_SPOT_WS, ISOTHERM_BINANCE_SPOT_REST, ISOTHERM_COINGECKO_URL.
+    --symbols are those of the markets, of feeds only where no market is named.
 
     \b
     isotherm connect binance_spot binance_futures --data-dir D
     isotherm connect binance_spot --symbols BTCUSDT,ETHUSDT --log kafka:localhost:9092
     """
-    url, settings = log_of(log_url, data_dir), configuration().settings
+    url = log_of(log_url, data_dir)
+    named = list(dict.fromkeys(venues))
+    polled = [name for name in named if name in feeds()]
     try:
-        feeds = [_feed(market(name), settings.venue(name), symbols) for name in dict.fromkeys(venues)]
+        followed = [_market(name, symbols) for name in named if name in markets()]
         with closing(open_log(url)) as log:
-            retention, timing = Retention(age_s_max=int(keep_s)), Timing(backoff_cap_s=retry_cap_s)
-            run_until_signalled(
-                Connector(feeds, log, random.random, partitions, retention, metrics_port, timing)
-            )
-    except (EndpointError, KeyValueError, DepthError) as error:
+            connector = Connector(
+                followed, log, random.random, partitions, Retention(age_s_max=int(keep_s)), metrics_port,
+                Timing(backoff_cap_s=retry_cap_s),
+                [_feed(name, () if followed else symbols) for name in polled],
+                _budgets(budgets, data_dir) if polled else Path(),
+            )  # fmt: skip
+            run_until_signalled(connector)
+    except (EndpointError, KeyValueError, DepthError, PlanError) as error:
         raise Failure(str(error)) from None
-    except (LogError, OSError, ExceptionGroup) as error:
+    except (LogError, BudgetError, OSError, ExceptionGroup) as error:
         raise click.ClickException(_cause(error)) from error
 
 
-def _feed(found: Market, chosen: Venue, symbols: tuple[str, ...]) -> Feed:
+def _budgets(given: Path | None, data_dir: Path | None) -> Path:
+    if given is None and data_dir is None:
+        raise Failure("expected --budgets or --data-dir: what a key has used of its plan is kept there")
+    return given or Path(data_dir or "") / budget.FILE
+
+
+def _market(name: str, symbols: tuple[str, ...]) -> Followed:
+    found, chosen = market(name), configuration().settings.venue(name)
     if chosen.depth is not None:
         found = found.at_depth(chosen.depth)
     secret = key(found.live.key_env, os.environ) if found.live.key_env else None
     where = endpoint(found, os.environ, chosen)
-    return Feed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
+    return Followed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
+
+
+def _feed(name: str, symbols: tuple[str, ...]) -> Access:
+    return access(feed(name), os.environ, configuration().settings.feed(name), symbols)
 
 
 def _cause(error: BaseException) -> str:

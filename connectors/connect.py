@@ -1,19 +1,25 @@
-"""The live connector process: sessions of several markets on one event loop, one outbox, one health report."""
+"""The live connector process: markets and polled feeds on one event loop, one outbox, one health report."""
 
 import asyncio
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import structlog
 from prometheus_client import start_http_server
 
+from connectors.access import Access
+from connectors.api import Api
+from connectors.budget import Budget
 from connectors.endpoint import Endpoint
 from connectors.log import HEALTH, Log, Retention
 from connectors.outbox import Outbox
+from connectors.poller import Poller
 from connectors.reconnect import Random
 from connectors.rest import TIMEOUT_S
 from connectors.session import Session, Timing
@@ -27,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class Followed:
     """One market to follow; without symbols those of the market. `key` is that of `Live.key_env`, "" without."""
 
     market: Market
@@ -38,27 +44,35 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """What the process is to do. Topics that are missing get `partitions` and `retention`."""
+    """What the process is to do. Topics that are missing get `partitions` (of polled feeds one) and `retention`.
 
-    feeds: Sequence[Feed]
+    `budgets` is the file that holds what the keys of the feeds have used.
+    """
+
+    markets: Sequence[Followed]
     log: Log
     random: Random
     partitions: int = 4
     retention: Retention = Retention()
     metrics_port: int | None = None
     timing: Timing = field(default_factory=Timing)
+    feeds: Sequence[Access] = ()
+    budgets: Path = Path(":memory:")
 
 
 async def run(connector: Connector, stop: asyncio.Event) -> Telemetry:
     """Connect and publish until `stop`; then sockets are closed and the log is flushed.
 
     Raises:
+        BudgetError: the file of the budgets cannot be used.
         LogError: a topic cannot be made, or the log was given up.
         OSError: the metrics port is taken.
     """
     log, telemetry = connector.log, Telemetry()
-    for feed in connector.feeds:
-        log.create(feed.market.topic, connector.partitions, connector.retention)
+    for followed in connector.markets:
+        log.create(followed.market.topic, connector.partitions, connector.retention)
+    for access in connector.feeds:
+        log.create(access.feed.topic, 1, connector.retention)
     log.create(HEALTH, 1, Retention(age_s_max=HEALTH_AGE_S_MAX))
     with _metrics(connector.metrics_port, telemetry):
         outbox = Outbox(log, connector.random)
@@ -94,16 +108,35 @@ async def _run(
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_report(outbox, telemetry))]
-        for feed in connector.feeds:
+        running += [tasks.create_task(x.run()) for x in _pollers(connector, http, outbox, telemetry)]
+        for one in connector.markets:
             session = Session(
-                feed.market, feed.endpoint, feed.symbols or feed.market.live.symbols, http, outbox, telemetry,
-                partitions[feed.market.topic], connector.timing, feed.key,
+                one.market, one.endpoint, one.symbols or one.market.live.symbols, http, outbox, telemetry,
+                partitions[one.market.topic], connector.timing, one.key,
             )  # fmt: skip
             running.append(tasks.create_task(session.run()))
         await stop.wait()
         _log.info("stopping")
         for task in running:
             task.cancel()
+
+
+def _pollers(
+    connector: Connector, http: aiohttp.ClientSession, outbox: Outbox, telemetry: Telemetry
+) -> Iterator[Poller]:
+    """One a feed. Those that share a key take turns, and plan with a part of it each."""
+    users = Counter(x.account for x in connector.feeds)
+    turns = {account: asyncio.Lock() for account in users}
+    for access in connector.feeds:
+        polls = access.feed.polls(access.chosen)
+        if not polls:
+            _log.warning(
+                "nothing to poll: it tells history only, or needs symbols or a path", feed=access.feed.name
+            )
+            continue
+        budget = Budget(connector.budgets, access.account, access.plan)
+        api = Api(access, http, budget, connector.random, turns[access.account])
+        yield Poller(api, polls, outbox, telemetry, connector.random, 1 / users[access.account])
 
 
 async def _report(outbox: Outbox, telemetry: Telemetry) -> None:
@@ -119,7 +152,7 @@ def run_until_signalled(connector: Connector) -> None:
     """`run` until SIGTERM or SIGINT.
 
     Raises:
-        LogError, OSError: as `run`.
+        BudgetError, LogError, OSError: as `run`.
     """
     asyncio.run(_signalled(connector))
 

@@ -1,4 +1,4 @@
-"""Where a market is reached: the venue's own addresses, or those the environment or the settings name."""
+"""Where markets and polled feeds are reached: at their own addresses, or those that environment or settings name."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -40,6 +40,18 @@ def endpoint(market: Market, environ: Mapping[str, str], chosen: Venue = Venue()
     )
 
 
+def feed_url(name: str, own: str, environ: Mapping[str, str], set_to: str | None = None) -> str:
+    """Where a polled feed is reached: ISOTHERM_<FEED>_URL, else what is set, else the plan's `own`.
+
+    Raises:
+        EndpointError: it is not https (http on the own machine).
+    """
+    variable = f"ISOTHERM_{name}_URL".upper()
+    if environ.get(variable):
+        return _checked(variable, environ[variable], "https", "http")
+    return _checked(f"feeds.{name}.url", set_to or own, "https", "http")
+
+
 def redacted(url: str) -> str:
     """The address without user, password and query, for logs."""
     parts = urlsplit(url)
@@ -50,7 +62,7 @@ def _checked(name: str, url: str, secure: str, plain: str) -> str:
     if not url:
         return url
     parts = urlsplit(url)
-    allowed = (secure, plain) if _is_own_machine(parts.hostname or "") else (secure,)
+    allowed = (secure, plain) if is_own_machine(parts.hostname or "") else (secure,)
     if parts.scheme not in allowed or not parts.hostname or parts.query or parts.fragment:
         raise EndpointError(
             f"{name}: expected {secure}://HOST[:PORT], or {plain}:// on the own machine, found {redacted(url)!r}"
@@ -58,7 +70,8 @@ def _checked(name: str, url: str, secure: str, plain: str) -> str:
     return url.rstrip("/")
 
 
-def _is_own_machine(host: str) -> bool:
+def is_own_machine(host: str) -> bool:
+    """Whether a host is the loopback, whose traffic leaves no machine."""
     if host == "localhost":
         return True
     try:

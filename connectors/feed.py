@@ -80,6 +80,12 @@ class Poll:
     every_s: float
     pages_max: int = 1  # followed by `Feed.after` in each round
     old_s: float | None = None  # values that stay the same for so long are called stale; None: that is usual
+    # Of an API whose paths name times: the request of a moment (int ns UTC). None: always `request`.
+    at: Callable[[int], Request] | None = None
+
+    def asked(self, now_ns: int) -> Request:
+        """The request to send now."""
+        return self.request if self.at is None else self.at(now_ns)
 
 
 class Chosen(NamedTuple):
@@ -105,6 +111,10 @@ class History:
     intervals_s: tuple[int, ...]  # of bars, that the API serves itself
     bars: Callable[[str, int, int, int], Request]  # symbol, interval_s, from_ns, to_ns -> the first page
     trades: Callable[[str, int, int], Request] | None = None  # symbol, from_ns, to_ns -> the first page
+    trades_span_s: int | None = None  # the longest span that one request for trades may ask for
+    # An answer tells the last ones there are, whatever span is asked for: of bars, of trades.
+    last_bars_only: bool = False
+    last_trades_only: bool = False
 
 
 def no_auth(plan: Plan, key: str) -> Auth:

@@ -69,24 +69,23 @@ class Imported:
         return int((np.diff(self.bars["open_ns"].to_numpy()) > interval_s * 10**9).sum())
 
 
-def imported(paths: Iterable[Path], options: Options, now_ns: int | None = None) -> Iterator[Imported]:
-    """The bars of each file; files of bids and of asks with otherwise equal names are taken together.
+def pairs(paths: Iterable[Path]) -> list[tuple[Path, Path | None]]:
+    """The files to be read together: those of bids and of asks with otherwise equal names; others alone."""
+    paths = list(dict.fromkeys(paths))
+    asks = {_other(path): path for path in paths if side_of(path.name) == "ask"}
+    found = [(path, asks.get(path)) for path in paths]
+    paired = {ask for _, ask in found}
+    return [(path, ask) for path, ask in found if path not in paired]
+
+
+def imported(path: Path, options: Options, ask: Path | None = None, now_ns: int | None = None) -> Imported:
+    """The bars of a file, or of one of bids and that of the asks.
 
     Raises:
-        FileError: a file holds no bars as asked for.
+        FileError: it holds no bars as asked for.
     """
-    now_ns = time.time_ns() if now_ns is None else now_ns
-    paths = list(paths)
-    asks = {_other(path): path for path in paths if side_of(path.name) == "ask"}
-    bids = {path: asks.pop(path, None) for path in paths if side_of(path.name) == "bid"}
-    paired = {ask for ask in bids.values() if ask is not None}
-    for path in paths:
-        if path in paired:
-            continue
-        if path in bids or side_of(path.name) == "ask":
-            yield _finished(*_pair(path, bids.get(path), options), options, now_ns)
-        else:
-            yield _finished(*_rows(path, options), options, now_ns)
+    rows = _pair(path, ask, options) if side_of(path.name) else _rows(path, options)
+    return _finished(*rows, options, time.time_ns() if now_ns is None else now_ns)
 
 
 def _other(ask: Path) -> Path:

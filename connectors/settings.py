@@ -3,7 +3,8 @@
 The file is `--config FILE`, else what ISOTHERM_CONFIG names (nothing, if it is empty), else `isotherm.toml` in
 the working directory if there is one. `isotherm.example.toml` shows every setting with its default. A setting
 `log.url` of the file is ISOTHERM_LOG_URL in the environment, which wins; `venues.kraken.symbols` is
-ISOTHERM_KRAKEN_SYMBOLS. The command line wins over both. Keys have no place in the file: `connectors.keys`.
+ISOTHERM_KRAKEN_SYMBOLS, `feeds.coingecko.plan` ISOTHERM_COINGECKO_PLAN. The command line wins over both. Keys have no
+place in the file: `connectors.keys`.
 """
 
 import re
@@ -21,6 +22,7 @@ VARIABLE = "ISOTHERM_CONFIG"
 FILE_BYTES_MAX = 1 << 20
 SYMBOL = r"[A-Za-z0-9][A-Za-z0-9_/:.\-]{0,63}"
 SPAN = r"[0-9]{1,9}[smhd]"
+PATH = r"/[!-~]{0,511}"
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Span = Annotated[str, Meta(pattern=rf"\A{SPAN}\Z")]
@@ -40,6 +42,19 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     rest: str | None = None
     depth: Annotated[int, Meta(ge=1)] | None = (
         None  # levels a side, of a venue that lets choose; None: its default
+    )
+
+
+class Polled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is to be asked of one polled feed, and where."""
+
+    enabled: bool = True
+    plan: str | None = None  # None: the first that the key, or the lack of one, is for
+    url: str | None = None  # None: the plan's own address
+    symbols: tuple[Symbol, ...] = ()  # as the API writes them; (): the feed's own
+    every: Span | None = None  # None: as often as the plan bears
+    path: Annotated[str, Meta(pattern=rf"\A{PATH}\Z")] | None = (
+        None  # of an API whose path is the user's (an export)
     )
 
 
@@ -69,6 +84,11 @@ class Board(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     port: Port | None = None
 
 
+def seconds(span: str) -> float:
+    """A span such as 90s, 5m or 2h in seconds."""
+    return float(span[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[span[-1]]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set. None and empty: nothing was."""
 
@@ -79,15 +99,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     board: Board = Board()
     metrics: dict[str, Port] = {}  # process (connect, or a flow's name) -> port on 127.0.0.1
     venues: dict[str, Venue] = {}  # market -> what of it
+    feeds: dict[str, Polled] = {}  # polled feed -> what of it
 
     @property
     def followed(self) -> tuple[str, ...]:
-        """The markets to follow, in the order of the file."""
-        return tuple(name for name, venue in self.venues.items() if venue.enabled)
+        """The markets and feeds to follow, in the order of the file."""
+        tables: tuple[Mapping[str, Venue | Polled], ...] = (self.venues, self.feeds)
+        return tuple(name for table in tables for name, one in table.items() if one.enabled)
 
     def venue(self, market: str) -> Venue:
         """What is set for a market; the defaults for one that is not in the file."""
         return self.venues.get(market) or Venue()
+
+    def feed(self, name: str) -> Polled:
+        """What is set for a polled feed; the defaults for one that is not in the file."""
+        return self.feeds.get(name) or Polled()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +138,15 @@ def path_of(given: Path | None, environ: Mapping[str, str], folder: Path = Path(
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], markets: Collection[str], processes: Collection[str]
+    path: Path | None,
+    environ: Mapping[str, str],
+    markets: Collection[str],
+    processes: Collection[str],
+    feeds: Collection[str] = (),
 ) -> Settings:
     """The settings of the file at `path`, with those of the environment in their place.
 
-    `markets` may stand in `[venues]`, `processes` in `[metrics]`.
+    `markets` may stand in `[venues]`, `processes` in `[metrics]`, `feeds` in `[feeds]`.
 
     Raises:
         SettingsError: the file cannot be read, or anything in it or in the environment is not a setting.
@@ -127,14 +157,18 @@ def load(
     where = str(path or "environment")
     _check_names(tables, "venues", markets, where)
     _check_names(tables, "metrics", processes, where)
-    for variable, place, kind in _variables(markets, processes):
+    _check_names(tables, "feeds", feeds, where)
+    for variable, place, kind in _variables(markets, processes, feeds):
         if environ.get(variable):
+            if place[0] == "feeds":
+                _refuse_secrets(environ[variable], "environment", variable)
             _put(tables, place, _value(environ[variable], kind, variable))
-    venues, metrics = tables.pop("venues", {}), tables.pop("metrics", {})
+    venues, metrics, polled = (tables.pop(name, {}) for name in ("venues", "metrics", "feeds"))
     settings: Settings = _convert(tables, Settings, where, "")
     return msgspec.structs.replace(
         settings,
-        venues={name: _venue(table, where, f"venues.{name}") for name, table in venues.items()},
+        venues={name: _convert(table, Venue, where, f"venues.{name}") for name, table in venues.items()},
+        feeds={name: _convert(table, Polled, where, f"feeds.{name}") for name, table in polled.items()},
         metrics={name: _convert(port, Port, where, f"metrics.{name}") for name, port in metrics.items()},
     )
 
@@ -159,7 +193,7 @@ def _read(path: Path) -> dict[str, Any]:
 _SECRET_NAME = re.compile(
     r"(?i:(?:^|_|-)keys?|api_?-?keys?|secret|token|password|passphrase|credentials?)$|[a-z]Key$"
 )
-_SECRET_VALUE = re.compile(r"://[^/@\s]*@|(?i:[?&][\w-]*(?:key|token|secret|password|signature)=)")
+_SECRET_VALUE = re.compile(r"://[^/@\s]*@|(?i:[?&][\w-]*(?:key|token|secret|password|signature|auth)=)")
 
 
 def _refuse_secrets(value: Any, where: str, name: str) -> None:
@@ -183,8 +217,10 @@ def _refuse_secrets(value: Any, where: str, name: str) -> None:
 Place = tuple[str, ...]
 
 
-def _variables(markets: Collection[str], processes: Collection[str]) -> Iterator[tuple[str, Place, Any]]:
-    """Variable, place of the setting and its type. A venue's addresses are read by `connectors.endpoint`."""
+def _variables(
+    markets: Collection[str], processes: Collection[str], feeds: Collection[str]
+) -> Iterator[tuple[str, Place, Any]]:
+    """Variable, place of the setting and its type. Addresses of venues and feeds: `connectors.endpoint`."""
     yield "ISOTHERM_DATA_DIR", ("data_dir",), str
     for table, kind in (("log", Log), ("store", Store), ("connect", Connect), ("board", Board)):
         for one in msgspec.structs.fields(kind):
@@ -194,6 +230,10 @@ def _variables(markets: Collection[str], processes: Collection[str]) -> Iterator
     for name in markets:
         yield f"ISOTHERM_{name.upper()}_ENABLED", ("venues", name, "enabled"), bool
         yield f"ISOTHERM_{name.upper()}_SYMBOLS", ("venues", name, "symbols"), tuple[Symbol, ...]
+    for name in feeds:
+        for one in msgspec.structs.fields(Polled):
+            if one.name != "url":
+                yield f"ISOTHERM_{name}_{one.name}".upper(), ("feeds", name, one.name), one.type
 
 
 def _value(text: str, kind: Any, variable: str) -> Any:
@@ -208,8 +248,8 @@ def _value(text: str, kind: Any, variable: str) -> Any:
 def _put(tables: dict[str, Any], place: Place, value: Any) -> None:
     table = tables
     for part in place[:-1]:
-        if part not in table and place[0] == "venues" and part == place[1]:
-            # Symbols alone do not make a market followed.
+        if part not in table and place[0] in ("venues", "feeds") and part == place[1]:
+            # Symbols alone do not make a market or feed followed.
             table[part] = {"enabled": False}
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
@@ -228,11 +268,6 @@ def _check_names(tables: Mapping[str, Any], table: str, known: Collection[str], 
         raise SettingsError(
             f"{where}: {table}: expected one of {', '.join(sorted(known))}, found {unknown[0]!r}"
         )
-
-
-def _venue(table: Any, where: str, name: str) -> Venue:
-    venue: Venue = _convert(table, Venue, where, name)
-    return venue
 
 
 def _convert(raw: Any, kind: Any, where: str, name: str) -> Any:
@@ -274,6 +309,8 @@ def _expected(said: str) -> str:
         return "expected a span such as 90s, 5m or 2h"
     if SYMBOL.replace("\\", "\\\\") in said or SYMBOL in said:
         return "expected a symbol as the venue writes it, such as BTCUSDT or BTC/USD"
+    if PATH in said:
+        return "expected a path without blanks, such as /export.ashx?v=111"
     text = said.partition(", got")[0].replace("`", "").replace(" | null", "")
     text = text.replace("object", "a table").replace("array", "a list")
     return text[:1].lower() + text[1:]

@@ -1,7 +1,7 @@
 """How the feeds are: counted as they run, told each second as rows of topic `health` and to Prometheus.
 
-A feed is one symbol of a market. Delays are receive time less the venue's event time: they hold the error of both
-clocks and may be negative.
+A feed is one symbol of a market, or one poll of a polled feed. Delays are receive time less the venue's event time:
+they hold the error of both clocks and may be negative.
 """
 
 from collections import deque
@@ -47,6 +47,7 @@ class Feed:
         "resyncs",
         "state",
         "symbol",
+        "unchanged",
         "unreadable",
     )
 
@@ -54,7 +55,7 @@ class Feed:
         self.symbol = symbol
         self.state, self.reason = State.CONNECTING, ""
         self.messages = self.bytes = self.gaps = self.resyncs = self.reconnects = self.unreadable = 0
-        self.complaints = 0
+        self.complaints = self.unchanged = 0
         self.received_ns = 0
         self.last_messages = self.last_bytes = 0
         self._delays: deque[int] = deque(maxlen=DELAYS)
@@ -182,6 +183,7 @@ _COUNTERS = {
     "gaps": "breaks of a book's sequence",
     "resyncs": "books begun anew from a snapshot",
     "reconnects": "connections lost and opened again",
+    "unchanged": "answers of a polled feed that bring nothing new",
     "unreadable": "frames that are not what the venue documents",
     "complaints": "answers by which the venue refuses or complains",
 }

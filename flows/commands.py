@@ -1,21 +1,32 @@
 """The commands of this package: `flow` and `replay`. `isotherm` hangs them into its own."""
 
+import asyncio
 import contextlib
 import json
 import os
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from connectors.commands import Failure, Span, configuration
+from connectors import feed as polled
+from connectors.access import access
+from connectors.budget import BudgetError
+from connectors.commands import Failure, Instant, Span, Symbols, configuration
+from connectors.endpoint import EndpointError
+from connectors.fetched import FetchedError
+from connectors.fetched import Span as Between
+from connectors.keys import KeyValueError
 from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
+from flows import backfill as backfills
 from flows import depth, feeds, tape
 from flows import replay as replays
 from flows import up as pipeline
+from flows.catch_up import CatchUpError, catch_up
 from flows.runtime.progress import FILE as LATENCY
 from flows.runtime.progress import Progress, serving
 from flows.runtime.run import EPOCH_S, BusyError, recovery_of, run
@@ -27,8 +38,9 @@ from sql.migrate import MigrationError, migrate
 
 FLOWS = {flow.name: flow for flow in (depth.FLOW, feeds.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
-    BusyError, DataDirError, LogError, MigrationError, OffsetGoneError, PartError, pipeline.SymbolError, RecordingError,
-    ShareError, StoreError,
+    BudgetError, BusyError, CatchUpError, DataDirError, EndpointError, FetchedError, KeyValueError, LogError,
+    MigrationError, OffsetGoneError, PartError, pipeline.SymbolError, polled.PlanError, RecordingError, ShareError,
+    StoreError,
 )  # fmt: skip
 
 data_dir_option = click.option(
@@ -211,6 +223,97 @@ def demo(
     past_s = pipeline.unplayed_s(data_dir, past_s, time.time())
     found = pipeline.parts(data_dir, symbols, port, simulated=True, seed=seed, past_s=past_s)
     _supervise(data_dir, port, span_s, found)
+
+
+def _histories() -> list[str]:
+    return sorted({x.venue or x.name for x in polled.feeds().values() if x.history is not None})
+
+
+@click.command()
+@click.argument("venue", type=click.Choice(_histories()))
+@click.option("--symbols", type=Symbols(), default=(), help="As the venue writes them.  [default: its own]")
+@click.option("--interval", "interval_s", type=Span(), default="1m", show_default=True, help="Of the bars.")
+@click.option("--from", "from_ns", type=Instant(), help="A date, or a time as RFC 3339; UTC.")
+@click.option("--to", "to_ns", type=Instant(), help="Up to there, exclusive.  [default: now]")
+@click.option("--trades", is_flag=True, help="Trades too, where the venue tells past ones.")
+@click.option("--again", is_flag=True, help="Also what was fetched before.")
+@click.option("--archive", "archives", multiple=True, type=click.Path(path_type=Path, exists=True),
+              help="Read files of Binance's archive, or a folder of them, instead of asking; repeatable.")  # fmt: skip
+@data_dir_option
+@log_option
+@clickhouse_option
+def backfill(  # noqa: PLR0913, PLR0917 - one a option
+    venue: str,
+    symbols: tuple[str, ...],
+    interval_s: float,
+    from_ns: int | None,
+    to_ns: int | None,
+    trades: bool,
+    again: bool,
+    archives: tuple[Path, ...],
+    data_dir: Path,
+    log_url: str | None,
+    clickhouse_url: str | None,
+) -> None:
+    """Fetch past bars of VENUE into the log and the store, within half of what the venue allows.
+
+    What was fetched is remembered in the data directory: a second run asks only for what is missing, one that was cut
+    short goes on. Ends with one line of JSON; the exit code is 1 if a symbol was refused.
+
+    \b
+    Examples:
+      isotherm backfill binance_spot --symbols BTCUSDT,ETHUSDT --from 2026-11-01 --to 2026-11-08 --data-dir data
+      isotherm backfill kraken --symbols BTC/USD --interval 1d --from 2025-01-01 --data-dir data
+      isotherm backfill gemini --from 2026-11-22T06:00:00Z --trades --data-dir data
+      isotherm backfill binance_spot --archive BTCUSDT-1m-2026-10.zip --data-dir data
+    """
+    if archives:
+        return _archives(venue, archives, data_dir, log_url, clickhouse_url)
+    if from_ns is None:
+        raise Failure("expected --from, or files with --archive")
+    span = Between(from_ns, time.time_ns() if to_ns is None else to_ns)
+    if span.from_ns >= span.to_ns:
+        raise Failure(f"expected --from before --to, found {' and '.join(map(backfills.text_of, span))}")
+    with _one_line_errors():
+        found = polled.history_of(venue)
+        way = access(found, os.environ, configuration().settings.feed(found.name), symbols)
+        job = backfills.Job(way, int(interval_s), trades, span, again)
+        _check(job)
+        with _log(data_dir, log_url) as log, _store(data_dir, clickhouse_url) as store:
+            results = asyncio.run(backfills.fetch(job, log, data_dir, random.random, _say))
+            catch_up(log, store, data_dir / "flow", [feeds.FLOW], _say)
+    told = backfills.summary(job, results)
+    click.echo(json.dumps(told))
+    if told["errors"]:
+        raise SystemExit(1)
+
+
+def _archives(
+    venue: str, paths: tuple[Path, ...], data_dir: Path, log_url: str | None, clickhouse_url: str | None
+) -> None:
+    with _one_line_errors(), _log(data_dir, log_url) as log:
+        told = imports.import_archive(paths, venue, log, _say)
+        if error := imports.first_error(told):
+            raise Failure(error)
+        with _store(data_dir, clickhouse_url) as store:
+            catch_up(log, store, data_dir / "flow", [feeds.FLOW], _say)
+    click.echo(json.dumps(told.summary()))
+    if told.errors:
+        raise SystemExit(1)
+
+
+def _check(job: backfills.Job) -> None:
+    """Raises Failure where the feed does not tell what is asked for."""
+    feed, history = job.access.feed, job.access.feed.history
+    if history is None or job.interval_s not in history.intervals_s:
+        offered = ", ".join(f"{x // 60}m" for x in history.intervals_s) if history else "none"
+        raise Failure(f"expected as interval of {feed.name} one of {offered}, found {job.interval_s} s")
+    if job.trades and history.trades is None:
+        raise Failure(f"expected no --trades: {feed.name} tells no past ones")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _supervise(data_dir: Path, board_port: int, span_s: float | None, parts: list[Part]) -> None:

@@ -14,10 +14,12 @@ import aiohttp
 import click
 import msgspec
 
+from connectors import budget
 from connectors.background import Resolver, in_background
-from connectors.check import TIMEOUT_S, Finding, check_key, check_log, check_venue
+from connectors.check import TIMEOUT_S, Finding, check_feed, check_key, check_log, check_venue, way_to
 from connectors.commands import configuration
 from connectors.endpoint import EndpointError, endpoint
+from connectors.feed import Feed, feed, feeds
 from connectors.settings import Configuration
 from connectors.venue import Market, market, markets
 from flows.store_check import check_data_dir, check_store
@@ -39,10 +41,11 @@ class Patient:
     log_url: str | None = None
     clickhouse_url: str | None = None
     board_port: int = BOARD_PORT
+    feeds: Sequence[Feed] = ()
 
 
 @click.command()
-@click.argument("venues", nargs=-1, type=click.Choice(sorted(markets())))
+@click.argument("venues", nargs=-1, type=click.Choice(sorted({*markets(), *feeds()})))
 @click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Where this machine keeps its data."
 )
@@ -62,17 +65,19 @@ def doctor(
 ) -> None:
     """Look at installation, configuration, keys, VENUES, clock, log, store and ports, and say what to do.
 
-    Without VENUES those of the configuration file, else all that are followed by default. Changes nothing. Exit code
-    1 if there is a problem.
+    Without VENUES those of the configuration file, else all that are followed by default. Changes nothing but the
+    budgets of the feeds that it asks. Exit code 1 if there is a problem.
 
     \b
     Examples:
       isotherm doctor --data-dir data
       isotherm doctor binance_spot --json
     """
+    named = list(dict.fromkeys(venues))
     patient = Patient(
-        [market(name) for name in dict.fromkeys(venues)]
-        or [one for one in markets().values() if one.by_default],
+        [market(name) for name in named if name in markets()]
+        if named
+        else [one for one in markets().values() if one.by_default],
         bool(venues),
         configuration(),
         os.environ,
@@ -80,6 +85,9 @@ def doctor(
         log_url or (f"file:{data_dir}/log" if data_dir else None),
         clickhouse_url,
         board_port,
+        [feed(name) for name in named if name in feeds()]
+        if named
+        else [one for one in feeds().values() if one.by_default],
     )
     findings = asyncio.run(examine(patient))
     problems = sum(one.level == "problem" for one in findings)
@@ -108,6 +116,7 @@ async def examine(patient: Patient) -> list[Finding]:
             _bounded("python", in_background(check_packages)),
             _bounded("configuration", in_background(lambda: check_configuration(found))),
             *(_bounded(one.name, _check_market(one, patient, http)) for one in patient.venues),
+            *(_bounded(one.name, _check_feed(one, patient, http)) for one in patient.feeds),
             _bounded("log", in_background(lambda: _check_log(patient))),
             _bounded("store", in_background(lambda: check_store(patient.data_dir, patient.clickhouse_url))),
             _bounded("data directory", in_background(lambda: check_data_dir(patient.data_dir))),
@@ -133,6 +142,15 @@ async def _check_market(one: Market, patient: Patient, http: aiohttp.ClientSessi
     except EndpointError as error:
         return [*findings, Finding(f"{one.name} address", "problem", str(error), "set it right, or unset it")]
     return findings + await check_venue(one, where, secret, http)
+
+
+async def _check_feed(one: Feed, patient: Patient, http: aiohttp.ClientSession) -> list[Finding]:
+    settings = patient.configuration.settings.feed(one.name)
+    found, findings = way_to(one, patient.environ, settings, patient.named)
+    if found is None:
+        return findings
+    file = patient.data_dir / budget.FILE if patient.data_dir else None
+    return findings + await check_feed(found, http, file)
 
 
 def _check_log(patient: Patient) -> list[Finding]:

@@ -1,7 +1,8 @@
 """`isotherm up` and `isotherm demo`: the whole pipeline on one machine, as a few supervised processes.
 
 store (chDB), one connector process, a process a flow; `demo` adds the simulator and points the connector at it. Without
-a file that names them, `up` follows every market that needs no key or has it, `demo` every one that can be simulated.
+a file that names them, `up` follows every market and polled feed that needs no key or has it, `demo` every one that can
+be simulated.
 """
 
 import contextlib
@@ -15,8 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from connectors.access import is_open
+from connectors.feed import Chosen, Feed, feeds
 from connectors.log import HEALTH, open_log
 from connectors.settings import VARIABLE, Configuration
+from connectors.simulator.api import apis
 from connectors.simulator.half import DEMO_KEY, chosen, halves
 from connectors.venue import market, markets
 from flows.runtime.progress import FILE, latency_of
@@ -61,13 +65,14 @@ def parts(
         simulation = ("--port", str(port), "--seed", str(seed), "--past", f"{int(past_s)}s", *spelled)
         found.append(Part("simulator", ("simulate", *simulation)))
         followed = simulated_markets(symbols.split(",") if symbols else ())
-        names, environment = tuple(followed), simulated_environment(followed, port)
+        names = (*followed, *simulated_feeds())
+        environment = simulated_environment(followed, port) | simulated_feed_environment(port)
     elif configuration.settings.followed:
         port, options, names, environment = 0, spelled, configuration.settings.followed, {}
     else:
         port, options = 0, ()
         wanted = listing(symbols.split(",") if symbols else (), open_markets(os.environ))
-        names = tuple(wanted)
+        names = (*wanted, *(name for name, one in sorted(feeds().items()) if is_open(one, os.environ)))
         environment = {f"ISOTHERM_{name.upper()}_SYMBOLS": ",".join(x) for name, x in wanted.items() if x}
     # A process reads them all: more would only be more files.
     partitions = ("--partitions", str(configuration.settings.log.partitions or 1))
@@ -147,6 +152,35 @@ def simulated_environment(followed: Mapping[str, Sequence[str]], port: int) -> d
         found[f"ISOTHERM_{name.upper()}_SYMBOLS"] = ",".join(symbols)
         if key_env:
             found |= {key_env: DEMO_KEY, f"{key_env}_FILE": ""}
+    return found
+
+
+def simulated_feeds() -> tuple[str, ...]:
+    """The polled feeds of the demo."""
+    return tuple(
+        name for name, one in sorted(feeds().items()) if one.by_default and name in apis() and _is_polled(one)
+    )
+
+
+def _is_polled(one: Feed) -> bool:
+    return any(one.polls(Chosen(plan, one.symbols)) for plan in one.plans)
+
+
+def simulated_feed_environment(port: int) -> dict[str, str]:
+    """What sends whoever asks a polled feed to the simulator at that port, with none of the user's keys and choices.
+
+    The history of a simulated market is asked for where the market is.
+    """
+    found = {}
+    for name, one in feeds().items():
+        base = f"/{name}" if name in apis() else halves()[one.venue].base() if one.venue in halves() else None
+        if base is None:
+            continue
+        variable = f"ISOTHERM_{name.upper()}"
+        found |= {f"{variable}_{setting}": "" for setting in ("PLAN", "SYMBOLS", "EVERY", "PATH")}
+        found[f"{variable}_URL"] = f"http://127.0.0.1:{port}{base}"
+        if one.key_env:
+            found |= {one.key_env: DEMO_KEY, f"{one.key_env}_FILE": ""}
     return found
 
 

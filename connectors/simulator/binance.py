@@ -1,7 +1,8 @@
 """What Binance spot and USDT-M futures say and understand: frames, REST bodies, paths, weights, control messages.
 
 Pure. Sources as in `connectors.venues.binance_spot` and `binance_futures`. Simplified: depth is served at 100 ms
-only, klines at 1 m only, each aggregate trade has one fill; other streams are acknowledged and stay silent.
+only, klines at 1 m only (of all lengths by REST), each aggregate trade has one fill; other streams are acknowledged
+and stay silent. Trades of the past are four a minute.
 """
 
 import re
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from connectors.simulator import half
+from connectors.simulator import half, history
 from connectors.simulator import market as m
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, State, Stream
 from connectors.simulator.symbols import SYMBOLS, Kind, Symbol
@@ -30,6 +31,13 @@ KLINES_WEIGHTS: Mapping[Kind, tuple[tuple[int, int], ...]] = {
     "spot": ((1000, 2),),
     "futures": ((99, 1), (499, 2), (1000, 5), (1500, 10)),
 }
+TRADES_WEIGHT: Mapping[Kind, int] = {"spot": 4, "futures": 20}
+INTERVALS = {
+    "1m": 60, "3m": 180, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "2h": 7200, "4h": 14_400, "6h": 21_600,
+    "8h": 28_800, "12h": 43_200, "1d": 86_400,
+}  # fmt: skip
+TRADES_MAX, TRADES_SPAN_MS = 1000, 3_600_000
+FUNDING_MAX = 1000
 # The futures take these limits only.
 FUTURES_LIMITS = (5, 10, 20, 50, 100, 500, 1000)
 EXCHANGE_INFO_WEIGHT: Mapping[Kind, int] = {"spot": 20, "futures": 1}
@@ -192,10 +200,11 @@ class Binance(Half):
             "time": lambda _, desk: _json({"serverTime": desk.now_ms}),
             "exchangeInfo": lambda query, desk: self.exchange_info(query, desk.now_ms),
             "depth": self._depth_answer,
-            "klines": lambda query, desk: self.klines(desk.bars(self.symbol_of(query)), query),
+            "klines": self.klines,
+            "aggTrades": self.trades,
         }
         if self.kind == "futures":
-            answers["openInterest"] = self._open_interest_answer
+            answers |= {"openInterest": self._open_interest_answer, "fundingRate": self.funding}
         return {f"{REST[self.kind]}/{name}": answer for name, answer in answers.items()}
 
     def _depth_answer(self, query: Mapping[str, str], desk: Desk) -> bytes:
@@ -235,7 +244,8 @@ class Binance(Half):
         name = path.rpartition("/")[2]
         table = {"depth": DEPTH_WEIGHTS, "klines": KLINES_WEIGHTS}.get(name)
         if table is None:
-            return EXCHANGE_INFO_WEIGHT[self.kind] if name == "exchangeInfo" else 1
+            whole = {"exchangeInfo": EXCHANGE_INFO_WEIGHT, "aggTrades": TRADES_WEIGHT}.get(name)
+            return whole[self.kind] if whole else 1
         text = query.get("limit", "100" if self.kind == "spot" and name == "depth" else "500")
         limit = int(text) if text.isascii() and text.isdigit() else 0
         return next((cost for most, cost in table[self.kind] if limit <= most), table[self.kind][-1][1])
@@ -292,23 +302,62 @@ class Binance(Half):
             info |= {"pair": symbol.symbol, "contractType": "PERPETUAL", "marginAsset": "USDT"}
         return info
 
-    def klines(self, bars: list[m.Bar], query: Mapping[str, str]) -> bytes:
-        """The answer to `klines`. Raises RequestError."""
-        if query.get("interval") != "1m":
+    def klines(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """The answer to `klines`: the first `limit` bars from `startTime` on, or the last. Raises RequestError."""
+        symbol, interval_s = self.symbol_of(query), INTERVALS.get(query.get("interval", ""))
+        if interval_s is None:
             raise RequestError(400, -1120, "Invalid interval.")
-        limit = _int(query.get("limit", "500"))
-        low, high = (
-            _int(query.get(name, text)) for name, text in (("startTime", "0"), ("endTime", str(1 << 60)))
-        )
-        wanted = [bar for bar in bars if low <= bar.open_ms <= high]
-        return _json([self._row(bar) for bar in (wanted[:limit] if low else wanted[-limit:])])
+        limit = min(_limit(query), KLINES_WEIGHTS[self.kind][-1][0])
+        end_ms = _int(query.get("endTime", str(desk.now_ms)))
+        span_ms = interval_s * 1000
+        start_ms = _int(query.get("startTime", str((end_ms // span_ms - limit + 1) * span_ms)))
+        grid = self.symbols[symbol].grid(self.kind)
+        found = history.bars(desk, symbol, grid, interval_s, start_ms, end_ms + 1, limit)
+        return _json([self._row(symbol, x, span_ms) for x in found])
 
-    def _row(self, x: m.Bar) -> list[Any]:
-        t = self.texts[x.symbol]
+    def _row(self, symbol: str, x: history.GridBar, span_ms: int) -> list[Any]:
+        t = self.texts[symbol]
         prices = [t.price(tick) for tick in (x.open, x.high, x.low, x.close)]
-        end_ms = x.open_ms + m.MINUTE_MS - 1
-        bought = [t.size(x.buy_lots), t.value(x.buy_value)]
-        return [x.open_ms, *prices, t.size(x.lots), end_ms, t.value(x.value), x.trades, *bought, "0"]
+        bought = [t.size(x.buy_lots), t.value(x.buy_lots * (x.value // x.lots) if x.lots else 0)]
+        return [
+            x.open_ms, *prices, t.size(x.lots), x.open_ms + span_ms - 1, t.value(x.value), x.trades, *bought, "0",
+        ]  # fmt: skip
+
+    def trades(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """The answer to `aggTrades`, by time: the first `limit` of a span, or the last. Raises RequestError."""
+        symbol, limit = self.symbol_of(query), min(_limit(query), TRADES_MAX)
+        t, grid = self.texts[symbol], self.symbols[symbol].grid(self.kind)
+        if "startTime" in query:
+            start_ms = _int(query["startTime"])
+            end_ms = _int(query.get("endTime", str(start_ms + TRADES_SPAN_MS - 1)))
+            if end_ms - start_ms >= TRADES_SPAN_MS:
+                raise RequestError(400, -1127, "More than 1 hours between startTime and endTime.")
+            found = history.trades(desk, symbol, grid, start_ms, end_ms + 1)[:limit]
+        else:
+            found = history.last_trades(desk, symbol, grid, limit)
+        rows = [
+            {
+                "a": x.trade_id, "p": t.price(x.tick), "q": t.size(x.lots), "f": x.trade_id, "l": x.trade_id,
+                "T": x.event_ms, "m": x.sold,
+            }
+            for x in found
+        ]  # fmt: skip
+        return _json([row | {"M": True} for row in rows] if self.kind == "spot" else rows)
+
+    def funding(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """The answer to `fundingRate`: the last `limit` rates settled. Raises RequestError."""
+        symbol, limit = self.symbol_of(query), min(_limit(query, "100"), FUNDING_MAX)
+        last_ms = desk.now_ms // m.FUNDING_MS * m.FUNDING_MS
+        first_ms = last_ms - (limit - 1) * m.FUNDING_MS
+        return _json(
+            [
+                {
+                    "symbol": symbol, "fundingTime": x.open_ms, "fundingRate": _rate(x.open_ms),
+                    "markPrice": self.texts[symbol].between(x.open),
+                }
+                for x in desk.history(symbol, m.FUNDING_MS // 1000, first_ms, last_ms + 1)
+            ]
+        )  # fmt: skip
 
     def open_interest(self, symbol: str, lots: int, time_ms: int) -> bytes:
         """The answer to `openInterest`."""
@@ -405,6 +454,17 @@ def _int(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise RequestError(400, -1100, "Illegal characters found in a parameter.")
     return int(text)
+
+
+def _limit(query: Mapping[str, str], default: str = "500") -> int:
+    limit = _int(query.get("limit", default))
+    if limit < 1:
+        raise RequestError(400, -1130, "Data sent for parameter 'limit' is not valid.")
+    return limit
+
+
+def _rate(settled_ms: int) -> str:
+    return f"{1e-4 + (settled_ms // m.FUNDING_MS % 7 - 3) / 1e5:.8f}"
 
 
 def _bool(value: bool) -> str:

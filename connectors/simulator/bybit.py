@@ -12,15 +12,21 @@ from typing import Any
 
 import msgspec
 
+from connectors.simulator import history
 from connectors.simulator import market as m
 from connectors.simulator.best import Best
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, Stream
-from connectors.simulator.symbols import Symbol, listed
+from connectors.simulator.symbols import Grid, Symbol, listed
 
 DEPTHS = (1, 50, 200, 1000)
 ARGS_MAX = 10  # of a request on spot
 REPEAT_MS = 3000  # a book of one level that rests is told again
 STEP_MS = 100  # a snapshot is of the step before the one under way
+KLINES_MAX = 1000
+LENGTHS = {
+    "1": 60, "3": 180, "5": 300, "15": 900, "30": 1800, "60": 3600, "120": 7200, "240": 14_400, "360": 21_600,
+    "720": 43_200, "D": 86_400,
+}  # fmt: skip
 INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 BTC_SHARE, SHARE = 0.6, 0.5  # of the activity of Binance spot
 
@@ -305,13 +311,60 @@ class Bybit(Half):
     @property
     def rest(self) -> Mapping[str, Answer]:
         """Answers by path."""
-        return {"/v5/market/time": self._time, "/v5/market/instruments-info": self._instruments}
+        return {
+            "/v5/market/time": self._time, "/v5/market/instruments-info": self._instruments,
+            "/v5/market/kline": self._klines, "/v5/market/recent-trade": self._last_trades,
+        }  # fmt: skip
 
     def refusal(self, status: int) -> tuple[int, bytes]:
         """Too many requests are answered like others; one whose address is banned with 403."""
         if status == 418:
             return 403, b"access too frequent"
         return 200, _json({"retCode": 10006, "retMsg": "Too many visits!", "result": {}, "retExtInfo": {}})
+
+    def _klines(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """Newest first, of a span that holds more those at its end."""
+        interval_s = LENGTHS.get(query.get("interval", ""))
+        limit = _number(query.get("limit", "200"), 1, KLINES_MAX)
+        end_ms = _number(query.get("end", str(desk.now_ms)), 0, 1 << 50)
+        if query.get("category") != self.category or interval_s is None or None in (limit, end_ms):
+            return _answered(
+                {}, desk.now_ms, 10001, "params error: category, interval, limit or end is invalid"
+            )
+        if (symbol := query.get("symbol", "")) not in self.symbols:
+            return _answered({}, desk.now_ms, 10001, "params error: symbol invalid")
+        assert limit is not None and end_ms is not None
+        span_ms = interval_s * 1000
+        first_ms = (min(end_ms, desk.now_ms) // span_ms - limit + 1) * span_ms
+        start_ms = max(first_ms, _number(query.get("start", "0"), 0, 1 << 50) or 0)
+        found = history.bars(desk, symbol, self._grid(symbol), interval_s, start_ms, end_ms + 1)
+        rows = [self._row(symbol, x) for x in reversed(found)]
+        return _answered({"symbol": symbol, "category": self.category, "list": rows}, desk.now_ms)
+
+    def _row(self, symbol: str, x: history.GridBar) -> list[str]:
+        price = self._price(symbol)
+        value = _trimmed(self.texts[symbol].value(x.value))
+        prices = [price(tick) for tick in (x.open, x.high, x.low, x.close)]
+        return [str(x.open_ms), *prices, self._size(symbol)(x.lots), value]
+
+    def _last_trades(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """Newest first."""
+        symbol, most = query.get("symbol", ""), 60 if self.category == "spot" else 1000
+        limit = _number(query.get("limit", str(min(most, 500))), 1, most)
+        if query.get("category") != self.category or symbol not in self.symbols or limit is None:
+            return _answered({}, desk.now_ms, 10001, "params error: category, symbol or limit is invalid")
+        price, size = self._price(symbol), self._size(symbol)
+        rows = [
+            {
+                "execId": self._trade_id(x), "symbol": symbol, "price": price(x.tick), "size": size(x.lots),
+                "side": "Sell" if x.sold else "Buy", "time": str(x.event_ms), "isBlockTrade": False,
+            }
+            for x in reversed(history.last_trades(desk, symbol, self._grid(symbol), limit))
+        ]  # fmt: skip
+        return _answered({"category": self.category, "list": rows}, desk.now_ms)
+
+    def _grid(self, symbol: str) -> Grid:
+        return self.symbols[symbol].grid(self.kind)
 
     def _time(self, _: Mapping[str, str], desk: Desk) -> bytes:
         now_ms = desk.now_ms
@@ -397,6 +450,12 @@ _WRITERS: Mapping[type, Callable[[Bybit, Any, Collection[str]], Iterator[tuple[s
 
 def _frame(topic: str, kind: str, time_ms: int, data: Any) -> bytes:
     return _json({"topic": topic, "type": kind, "ts": time_ms, "data": data})
+
+
+def _number(text: str, least: int, most: int) -> int | None:
+    """The number, at most `most`; None if it is none, or below `least`."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    return min(number, most) if number >= least else None
 
 
 def _answered(result: dict[str, Any], now_ms: int, code: int = 0, message: str = "OK") -> bytes:

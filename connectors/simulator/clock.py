@@ -4,11 +4,11 @@ import time
 
 
 class VenueClock:
-    """The time of all markets, ms UTC, and where their past begins."""
+    """The time of all markets, ms UTC, and where their past begins; `start_ms` is that of a manual one, else now."""
 
-    def __init__(self, past_s: int, manual: bool) -> None:
+    def __init__(self, past_s: int, manual: bool, start_ms: int | None = None) -> None:
         self.past_s = past_s
-        self._manual_ms = _wall_ms() if manual else None
+        self._manual_ms = (_wall_ms() if start_ms is None else start_ms) if manual else None
         self._begin_ms: int | None = None
 
     def now_ms(self) -> int:

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from connectors.simulator.api import ApiFault
 from connectors.simulator.half import Stream
 
 FrameFault = Literal["gap", "duplicate", "reorder", "malformed", "truncated"]
@@ -29,10 +30,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A fault on command.
 
     It hits what matches `market`, `symbol` and `stream`, None being all; a frame fault without a stream hits
-    depth. Frame and request faults strike `count` times, or for `for_s` seconds if that is given.
+    depth. Frame and request faults strike `count` times, or for `for_s` seconds if that is given. Faults of APIs are
+    `api_desk`'s; `market` is the API's name, seconds are those of the simulated clock.
     """
 
-    kind: Fault
+    kind: Fault | ApiFault
     market: str | None = None
     symbol: str | None = None
     stream: str | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from connectors.simulator import history
 from connectors.simulator import market as m
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, RequestError, Stream
 from connectors.simulator.symbols import Symbol, listed
@@ -26,6 +27,13 @@ LISTED = (
     listed("DOGEUSD", "DOGE", "USD", tick="0.00001", lot="0.000001", share=0.2),
 )
 
+# Names of intervals, their length and how many bars of each are told; those numbers are a guess.
+CANDLES = {
+    "1m": (60, 1440), "5m": (300, 2016), "15m": (900, 1344), "30m": (1800, 1344), "1hr": (3600, 1440),
+    "6hr": (21_600, 480), "1day": (86_400, 365),
+}  # fmt: skip
+TRADES_MAX, TRADES_KEPT_MS = 500, 7 * 86_400_000  # by REST
+
 _json = msgspec.json.encode
 _CHANNEL = re.compile(r"(depth(5|10|20)?(@100ms)?|trade|bookTicker)\Z")
 _BOOK, _TRADE, _QUOTE = "depth@100ms", "trade", "bookTicker"
@@ -38,24 +46,68 @@ class Gemini(Half):
 
     @property
     def rest(self) -> Mapping[str, Answer]:
-        """Instruments, one a request."""
+        """Instruments, one a request; bars and trades."""
         return {
             "/v1/symbols": lambda query, desk: _json([symbol.lower() for symbol in self.symbols]),
-            "/v1/symbols/details/{symbol}": lambda query, desk: self._details(query["symbol"].upper()),
+            "/v1/symbols/details/{symbol}": lambda query, desk: self._details(query["symbol"]),
+            "/v2/candles/{symbol}/{interval}": self._candles,
+            "/v1/trades/{symbol}": self._past_trades,
         }
 
     def refusal(self, status: int) -> tuple[int, bytes]:
         """As JSON."""
-        return status, _json({"result": "error", "reason": "RateLimit", "message": "Too many requests"})
+        return status, _error("RateLimit", "Too many requests")
 
-    def _details(self, name: str) -> bytes:
+    def _candles(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """All there are of the interval, newest first."""
+        name, kept = self._known(query["symbol"]), CANDLES.get(query["interval"])
+        if kept is None:
+            raise RequestError(404, _error("EndpointNotFound", "No such interval"))
+        interval_s, count = kept
+        texts, span_ms = self.texts[name], interval_s * 1000
+        first_ms = (desk.now_ms // span_ms - count + 1) * span_ms
+        found = history.bars(desk, name, self.symbols[name].spot, interval_s, first_ms, desk.now_ms + 1)
+        rows = [
+            f"[{x.open_ms},{','.join(texts.price(tick) for tick in (x.open, x.high, x.low, x.close))},"
+            f"{texts.size(x.lots)}]"
+            for x in reversed(found)
+        ]
+        return f"[{','.join(rows)}]".encode()
+
+    def _past_trades(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """Newest first: of those after an id or a time (ms) the first, else the last."""
+        name, most = self._known(query["symbol"]), min(_whole(query.get("limit_trades", "50")), TRADES_MAX)
+        texts, grid = self.texts[name], self.symbols[name].spot
+        after, from_ms = _whole(query.get("since_tid", "-1")), _whole(query.get("timestamp", "-1"))
+        if after >= 0:
+            from_ms = after // history.TRADES_A_MINUTE * m.MINUTE_MS
+        if from_ms >= 0:
+            from_ms = max(from_ms, desk.now_ms - TRADES_KEPT_MS)
+            until_ms = from_ms + (most // history.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
+            found = [x for x in history.trades(desk, name, grid, from_ms, until_ms) if x.trade_id > after]
+            found = found[:most]
+        else:
+            found = history.last_trades(desk, name, grid, most)
+        return _json(
+            [
+                {
+                    "timestamp": x.event_ms // 1000, "timestampms": x.event_ms, "tid": x.trade_id,
+                    "price": texts.price(x.tick), "amount": texts.size(x.lots), "exchange": "gemini",
+                    "type": "sell" if x.sold else "buy",
+                }
+                for x in reversed(found)
+            ]
+        )  # fmt: skip
+
+    def _known(self, text: str) -> str:
+        """The name of a symbol that is listed. Raises RequestError."""
+        name = text.upper()
         if name not in self.symbols:
-            said = {
-                "result": "error",
-                "reason": "Bad Request",
-                "message": f"Supplied value '{name}' is not a valid symbol",
-            }
-            raise RequestError(400, _json(said))
+            raise RequestError(400, _error("Bad Request", f"Supplied value '{name}' is not a valid symbol"))
+        return name
+
+    def _details(self, text: str) -> bytes:
+        name = self._known(text)
         symbol = self.symbols[name]
         # Steps are numbers here, as Gemini writes them.
         return (
@@ -64,6 +116,16 @@ class Gemini(Half):
             f'"status":"open","wrap_enabled":false,"product_type":"spot","contract_type":"vanilla",'
             f'"contract_price_currency":"{symbol.quote}"}}'
         ).encode()
+
+
+def _error(reason: str, message: str) -> bytes:
+    return _json({"result": "error", "reason": reason, "message": message})
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch(r"-1|[0-9]{1,18}", text, re.ASCII):
+        raise RequestError(400, _error("InvalidParameter", "Expected a number"))
+    return int(text)
 
 
 # ---- the API of 2025

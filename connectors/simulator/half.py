@@ -14,11 +14,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from connectors.simulator import market as m
 from connectors.simulator.symbols import Kind, Symbol
 from connectors.simulator.texts import Texts
+
+if TYPE_CHECKING:
+    from connectors.simulator.api import WorldBar
 
 DEMO_KEY = "simulated-key"  # the one that simulated venues with keys take
 
@@ -59,6 +62,14 @@ class Desk(Protocol):
 
     def open_interest(self, symbol: str) -> int:
         """Lots held open (futures)."""
+
+    def history(self, symbol: str, interval_s: int, from_ms: int, to_ms: int) -> "list[WorldBar]":
+        """Bars that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still.
+
+        Up to five years back. Minutes that the market has played are its own bars, so that they agree with what
+        streams have told; a minute without a trade is missing. The others are the world's, on the symbol's ticks.
+        Forex is traded around the clock here.
+        """
 
 
 class RequestError(Exception):

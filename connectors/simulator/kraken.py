@@ -15,7 +15,9 @@ from itertools import chain
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
+from connectors.simulator import history
 from connectors.simulator import market as m
 from connectors.simulator.best import Best, Levels
 from connectors.simulator.half import Answer, Client, Desk, Half, Limits, Stream
@@ -28,6 +30,8 @@ INTERVALS = (1, 5, 15, 30, 60, 240, 1440, 10080, 21600)
 CHECKED = 10  # levels a side that the checksum is of
 TRADES_KEPT = 50
 BARS_TOLD = 60
+LAST_BARS, LAST_TRADES = 720, 1000  # by REST
+_FIAT = ("USD", "EUR", "GBP", "AUD", "CAD", "CHF", "JPY")
 _LOT = "0.00000001"
 
 _json = msgspec.json.encode
@@ -77,7 +81,8 @@ class Kraken(Half):
 
     name = "kraken"
     paths = (PATH,)
-    limits = Limits(ping_s=None, heartbeat_s=1.0)
+    # A request a second for each of sixteen pairs: bars and trades are counted by pair.
+    limits = Limits(ping_s=None, heartbeat_s=1.0, weight_per_minute=960)
     depth = 1000
     listed = (
         listed("BTC/USD", "BTC", "USD", "0.1", _LOT, share=0.5),
@@ -103,6 +108,7 @@ class Kraken(Half):
         self._books: dict[str, Best] = {}  # by stream
         self._trades = {x: deque[m.Trade](maxlen=TRADES_KEPT) for x in self.symbols}
         self._statistics = {x: _Statistics() for x in self.symbols}
+        self._pairs = {_pair(x): x for x in self.symbols}
 
     # ---- what clients say
 
@@ -288,12 +294,78 @@ class Kraken(Half):
 
     @property
     def rest(self) -> Mapping[str, Answer]:
-        """The venue's time: books and instruments come in the streams."""
+        """The venue's time, bars and trades: books and instruments come in the streams."""
         return {
             "/0/public/Time": lambda _, desk: _json(
                 {"error": [], "result": {"unixtime": desk.now_ms // 1000}}
-            )
+            ),
+            "/0/public/OHLC": self._last_bars,
+            "/0/public/Trades": self._past_trades,
         }
+
+    def refusal(self, status: int) -> tuple[int, bytes]:
+        """With status 200, like all errors."""
+        del status
+        return 200, _json({"error": ["EGeneral:Too many requests"]})
+
+    def _last_bars(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """The last 720 at most, of those after `since`; the last one, always told, is open."""
+        symbol, minutes = self._pairs.get(query.get("pair", "")), query.get("interval", "1")
+        if symbol is None:
+            return _json({"error": ["EQuery:Unknown asset pair"]})
+        since = _whole(query.get("since", "0"))
+        if minutes not in map(str, INTERVALS) or since is None:
+            return _json({"error": ["EGeneral:Invalid arguments"]})
+        span_ms = int(minutes) * m.MINUTE_MS
+        open_ms = desk.now_ms // span_ms * span_ms
+        from_ms = max(since * 1000 + 1, open_ms - (LAST_BARS - 1) * span_ms)
+        grid = self.symbols[symbol].spot
+        found = history.bars(desk, symbol, grid, span_ms // 1000, min(from_ms, open_ms), desk.now_ms + 1)
+        rows = [self._row(symbol, x) for x in found]
+        return _told_of(_pair(symbol, "X", "Z"), rows, (open_ms - span_ms) // 1000)
+
+    def _row(self, symbol: str, x: history.GridBar) -> list[Any]:
+        texts = self.texts[symbol]
+        prices = [texts.price(tick) for tick in (x.open, x.high, x.low, x.close)]
+        vwap = texts.mean(x.value / x.lots) if x.lots else "0.0"
+        return [x.open_ms // 1000, *prices, vwap, texts.size(x.lots), x.trades if x.lots else 0]
+
+    def _past_trades(self, query: Mapping[str, str], desk: Desk) -> bytes:
+        """The first 1000 after `since` (ns), or the last."""
+        symbol = self._pairs.get(query.get("pair", ""))
+        if symbol is None:
+            return _json({"error": ["EQuery:Unknown asset pair"]})
+        count, since = _whole(query.get("count", str(LAST_TRADES))), _whole(query.get("since", "0"))
+        if count is None or since is None or not 0 < count <= LAST_TRADES:
+            return _json({"error": ["EGeneral:Invalid arguments"]})
+        grid, texts = self.symbols[symbol].spot, self.texts[symbol]
+        if since:
+            from_ms = since // 1_000_000 + 1
+            until_ms = from_ms + (count // history.TRADES_A_MINUTE + 2) * 2 * m.MINUTE_MS
+            found = history.trades(desk, symbol, grid, from_ms, until_ms)[:count]
+        else:
+            found = history.last_trades(desk, symbol, grid, count)
+        rows = [
+            [texts.price(x.tick), texts.size(x.lots), Raw(f"{x.event_ms / 1000:.3f}".encode()),
+             "s" if x.sold else "b", "m", "", x.trade_id]
+            for x in found
+        ]  # fmt: skip
+        last_ms = found[-1].event_ms if found else desk.now_ms
+        return _told_of(_pair(symbol, "X", "Z"), rows, str(last_ms * 1_000_000))
+
+
+def _told_of(pair: str, rows: list[list[Any]], last: int | str) -> bytes:
+    return _json({"error": [], "result": {pair: rows, "last": last}})
+
+
+def _pair(symbol: str, crypto: str = "", fiat: str = "") -> str:
+    """XBTUSD of BTC/USD, or XXBTZUSD."""
+    assets = [{"BTC": "XBT", "DOGE": "XDG"}.get(x, x) for x in symbol.split("/")]
+    return "".join(f"{fiat if x in _FIAT else crypto}{x}" for x in assets)
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def _stream(params: _Params, symbol: str) -> str:

@@ -1,8 +1,8 @@
-"""The simulated venues on the loopback: every market that has a half, on one port, and what steers them.
+"""The simulated venues and APIs on the loopback: every one that has a half, on one port, and what steers them.
 
 `POST /_simulator/fault` takes a `faults.Command` as JSON; `pause`, `resume` and `advance?ms=` (while paused) move the
 time; `GET /_simulator/truth?market=&symbol=[&depth=]` is the true book after the last frame sent,
-`/_simulator/counters` what was served, refused and broken.
+`/_simulator/counters` what was served, refused and broken, by market and by API.
 """
 
 import asyncio
@@ -13,23 +13,30 @@ import msgspec
 from aiohttp import web
 
 from connectors.simulator import faults as f
+from connectors.simulator.api import ApiHalf, apis
+from connectors.simulator.api_desk import API_FAULTS
+from connectors.simulator.api_service import ApiService
 from connectors.simulator.clock import VenueClock
 from connectors.simulator.half import Half, chosen, halves
 from connectors.simulator.service import MESSAGE_BYTES_MAX, Options, VenueService
+from connectors.simulator.world import SimulatedWorld
 
 HOST = "127.0.0.1"
 
 
 class Simulator:
-    """The venues. `async with Simulator(options) as simulator:` serves until it is left; see `ws_url`."""
+    """The venues and the APIs. `async with Simulator(options) as simulator:` serves until it is left; see `ws_url`."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self.clock = VenueClock(options.past_s, options.manual)
         self.faults = f.Faults(options.faults)
+        self.world = SimulatedWorld(options.seed, self.clock)
         self.venues = {
-            half.name: VenueService(half, options, self.clock, self.faults) for half in _halves(options)
+            half.name: VenueService(half, options, self.clock, self.faults, self.world)
+            for half in _halves(options)
         }
+        self.apis = {half.name: ApiService(half, self.world, self.faults) for half in _apis(options)}
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = options.port
@@ -49,11 +56,17 @@ class Simulator:
         base = self.venues[market].half.base()
         return self.ws_url + base, self.rest_url + base
 
+    def api_url(self, name: str) -> str:
+        """Base of an API's URLs."""
+        return f"{self.rest_url}/{name}"
+
     async def __aenter__(self) -> "Simulator":
         """Serve. Raises OSError if the port is in use."""
         app = web.Application(client_max_size=MESSAGE_BYTES_MAX)
         for venue in self.venues.values():
             venue.add_routes(app)
+        for api in self.apis.values():
+            api.add_routes(app)
         app.router.add_post("/_simulator/{act}", self._on_act)
         app.router.add_get("/_simulator/{what}", self._on_ask)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -91,6 +104,15 @@ class Simulator:
 
     def fault(self, command: f.Command) -> None:
         """Carry out a command. Raises ValueError."""
+        of_apis = command.kind in API_FAULTS
+        known = [*self.apis] if of_apis else [*self.venues, *self.apis]
+        if command.market not in (None, *known):
+            raise ValueError(f"expected as market of {command.kind} one of {known}, found {command.market}")
+        for name, api in self.apis.items():
+            if command.market in (None, name):
+                api.act(command)
+        if of_apis or (command.kind == "heal" and command.market in self.apis):
+            return
         self.faults.command(command, time.monotonic())
         for name, venue in self.venues.items():
             if command.market in (None, name):
@@ -98,9 +120,8 @@ class Simulator:
 
     def counters(self) -> dict[str, Any]:
         """What has been served, refused and broken."""
-        return {"faults": dict(self.faults.counts)} | {
-            name: venue.counters() for name, venue in self.venues.items()
-        }
+        served: dict[str, VenueService | ApiService] = {**self.venues, **self.apis}
+        return {"faults": dict(self.faults.counts)} | {name: x.counters() for name, x in served.items()}
 
     async def _on_act(self, request: web.Request) -> web.Response:
         act = request.match_info["act"]
@@ -141,3 +162,11 @@ def _halves(options: Options) -> list[Half]:
         raise ValueError(f"expected markets among {', '.join(sorted(known))}, found {', '.join(unknown)}")
     found = [known[name] for name in options.markets or sorted(known)]
     return [half(symbols) for half in found if (symbols := chosen(half, options.symbols))]
+
+
+def _apis(options: Options) -> list[ApiHalf]:
+    """Those served. Raises ValueError: no half plays an API of that name."""
+    known = apis()
+    if unknown := [x for x in options.apis if x not in known]:
+        raise ValueError(f"expected APIs among {', '.join(sorted(known))}, found {', '.join(unknown)}")
+    return [known[name]() for name in options.apis or sorted(known)]

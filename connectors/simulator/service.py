@@ -18,17 +18,20 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from connectors.simulator import faults as f
 from connectors.simulator import market as m
+from connectors.simulator.api import WorldBar
 from connectors.simulator.budget import Answer, Budget, MessageRate
 from connectors.simulator.clock import VenueClock
 from connectors.simulator.connection import Connection
 from connectors.simulator.half import Answer as Answering
 from connectors.simulator.half import Client, Half, Limits, RequestError, State
+from connectors.simulator.world import SimulatedWorld, joined, opening_ms, scale_of
 
 TICK_S = 0.01
 PAST_STEP_MS = 1000
@@ -48,6 +51,7 @@ class Options:
 
     seed: int = 7
     markets: tuple[str, ...] = ()  # those served; (): all
+    apis: tuple[str, ...] = ()  # polled APIs served; (): all
     symbols: tuple[
         str, ...
     ] = ()  # as venues write them; a market that lists none of them serves all it lists
@@ -71,8 +75,10 @@ class Options:
 class VenueService:
     """One market: its play, its sockets, its requests. It is the desk (`half.Desk`) of its half."""
 
-    def __init__(self, half: Half, options: Options, clock: VenueClock, faults: f.Faults) -> None:
-        self._options, self._clock, self._faults = options, clock, faults
+    def __init__(
+        self, half: Half, options: Options, clock: VenueClock, faults: f.Faults, world: SimulatedWorld
+    ) -> None:
+        self._options, self._clock, self._faults, self._world = options, clock, faults, world
         self.half, self.name, self.kind = half, half.name, half.kind
         self._limits = limits = options.limits(half.limits)
         self._budget = Budget(limits.weight_per_minute, options.ban_s, bans_on=limits.bans)
@@ -142,6 +148,35 @@ class VenueService:
     def open_interest(self, symbol: str) -> int:
         """Lots held open."""
         return self.market.open_interest(symbol)
+
+    def history(self, symbol: str, interval_s: int, from_ms: int, to_ms: int) -> list[WorldBar]:
+        """Bars of any interval: `half.Desk` says which."""
+        traded = self.half.symbols[symbol]
+        scale = scale_of(traded, self.kind)
+        world = partial(self._world.bars, traded.base, traded.quote, scale=scale)
+        market = self._market
+        if market is None:
+            return world(interval_s, from_ms, to_ms)
+        own = [bar for bar in market.bars(symbol) if bar.trades]
+        if not own:
+            return world(interval_s, from_ms, to_ms)
+        # While somebody follows, what the market has not played yet has not happened.
+        end_ms = market.now_ms if self._wanted else to_ms + interval_s * 1000
+        first_ms = opening_ms(own[0].open_ms, interval_s)
+        low_ms, high_ms = max(opening_ms(from_ms, interval_s), first_ms), to_ms + interval_s * 1000
+        minutes = [
+            *world(60, low_ms, own[0].open_ms),
+            *(self._world_bar(bar) for bar in own if low_ms <= bar.open_ms < high_ms),
+            *world(60, max(low_ms, opening_ms(market.now_ms, 60) + m.MINUTE_MS), end_ms),
+        ]
+        recent = [x for x in joined(minutes, interval_s) if from_ms <= x.open_ms < to_ms]
+        return [*world(interval_s, from_ms, min(to_ms, first_ms)), *recent]
+
+    def _world_bar(self, bar: m.Bar) -> WorldBar:
+        grid = self.half.symbols[bar.symbol].grid(self.kind)
+        tick, lot = float(grid.tick), float(grid.lot)
+        open_, high, low, close = (x * tick for x in (bar.open, bar.high, bar.low, bar.close))
+        return WorldBar(bar.open_ms, open_, high, low, close, bar.lots * lot, bar.buy_lots * lot, bar.trades)
 
     def _state(self, symbol: str, undo: int) -> State:
         return State(*self.market.book(symbol).state(undo), self.market.now_ms)

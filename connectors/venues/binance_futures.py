@@ -183,6 +183,7 @@ def _streams(symbol: str) -> list[Stream]:
     return [
         _stream(symbol, "depth@100ms", spot.BOOK_SILENCE_S),
         _stream(symbol, "aggTrade", spot.TRADE_SILENCE_S),
+        _stream(symbol, "kline_1m", None),
         _stream(symbol, "markPrice@1s", 10.0),
         _stream(symbol, "forceOrder", None),
     ]

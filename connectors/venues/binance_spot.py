@@ -608,6 +608,8 @@ def _streams(symbol: str) -> list[Stream]:
     return [
         Stream(f"{name}@depth@100ms", symbol, "/stream", book=True, silence_s=BOOK_SILENCE_S),
         Stream(f"{name}@aggTrade", symbol, "/stream", book=False, silence_s=TRADE_SILENCE_S),
+        # Each two seconds of a minute, whether there were trades or not.
+        Stream(f"{name}@kline_1m", symbol, "/stream", book=False, silence_s=None),
     ]
 
 

@@ -157,7 +157,7 @@ class TradeData(msgspec.Struct):
         return Trade(
             symbol=self.s,
             event_ns=_ns(self.T),
-            trade_id=_trade_id(self.i),
+            trade_id=trade_id_of(self.i),
             price=Decimal(self.p),
             size=Decimal(self.v),
             side="buy" if self.S == "Buy" else "sell",
@@ -274,7 +274,8 @@ def _told(text: str) -> Decimal | None:
     return Decimal(text) if text else None
 
 
-def _trade_id(text: str) -> int:
+def trade_id_of(text: str) -> int:
+    """The id of a trade: a UUID's first 64 bits, a number itself. Raises ParseError of a longer number."""
     number = int(text) if text.isdigit() else int(text.replace("-", "")[:16], 16)
     if number >= 2**64:
         raise ParseError(f"expected a trade id of 64 bits, found {text}")
