@@ -159,15 +159,12 @@ def polls(chosen: Chosen) -> list[Poll]:
     symbols = chosen.symbols or FEED.symbols
     every_s = pace_s(chosen.plan, len(symbols), chosen.every_s)
     points = min(int(every_s // MINUTE_S) + 2, POINTS_MAX)
-    return [
-        Poll(
-            symbol,
-            _series(symbol, 60, outputsize=points),
-            every_s,
-            old_s=old_s("/" not in symbol or is_forex(symbol), every_s),
-        )
-        for symbol in symbols
-    ]
+    found = []
+    for symbol in symbols:
+        rests = "/" not in symbol or is_forex(symbol)
+        asked = _series(symbol, 60, outputsize=points)
+        found.append(Poll(symbol, asked, every_s, old_s=old_s(rests, every_s)))
+    return found
 
 
 def _series(symbol: str, interval_s: int, **more: str | int) -> Request:

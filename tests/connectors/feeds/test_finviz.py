@@ -2,8 +2,10 @@
 
 import pytest
 
+from connectors.access import access
 from connectors.facts import Equity
-from connectors.feed import Answer, Chosen, Outcome, Row, feed
+from connectors.feed import Answer, Chosen, Outcome, PlanError, Row, feed
+from connectors.settings import Polled
 from connectors.simulator.apis.finviz import LOGIN
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import ParseError, Request
@@ -93,4 +95,6 @@ def test_it_is_off_and_slow_and_keeps_the_token_out_of_the_path() -> None:
         with pytest.raises(ParseError) as found:
             FEED.polls(Chosen(plan, path=path))
         assert "secret" not in str(found.value)
+    with pytest.raises(PlanError, match="finviz: expected the export's path without auth"):
+        access(FEED, {"ISOTHERM_FINVIZ_KEY": DEMO_KEY}, Polled(path="/export?auth=x"))
     assert FEED.auth(plan, DEMO_KEY).query == {"auth": DEMO_KEY} and not FEED.auth(plan, DEMO_KEY).headers
