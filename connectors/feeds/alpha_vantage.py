@@ -36,7 +36,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of, bar, local_ns, pace_s, request, zone
+from connectors.feeds.series import asked_of, bar, local_ns, old_s, pace_s, request, zone
 from connectors.venue import MALFORMED, Bar, ParseError, Price, Request
 from connectors.venues.twelve_data import canonical, is_amount
 
@@ -305,20 +305,16 @@ class Pace(NamedTuple):
 
 
 def _polls(symbols: Sequence[str], series: str, pace: Pace, least_s: float) -> list[Poll]:
-    found = []
+    asked = {}
     for symbol in symbols:
         base, quote = _pair(symbol)
-        rate = request(PATH, {"function": RATE, "from_currency": base, "to_currency": quote})
-        found += [
-            Poll(symbol, rate, max(pace.rates, least_s)),
-            Poll(f"{symbol} bars", _series(series, base, quote), max(pace.series, least_s)),
-        ]
-    news = request(PATH, {"function": NEWS, "sort": "LATEST", "limit": 50})
-    return [
-        *found,
-        Poll("movers", request(PATH, {"function": MOVERS}), max(pace.movers, least_s)),
-        Poll("news", news, max(pace.news, least_s)),
-    ]
+        rate = {"function": RATE, "from_currency": base, "to_currency": quote}
+        asked[symbol] = request(PATH, rate), pace.rates
+        asked[f"{symbol} bars"] = _series(series, base, quote), pace.series
+    asked["movers"] = request(PATH, {"function": MOVERS}), pace.movers
+    asked["news"] = request(PATH, {"function": NEWS, "sort": "LATEST", "limit": 50}), pace.news
+    paced = [(name, found, max(every_s, least_s)) for name, (found, every_s) in asked.items()]
+    return [Poll(name, found, every_s, old_s=old_s(True, every_s)) for name, found, every_s in paced]
 
 
 def _series(function: str, base: str, quote: str) -> Request:

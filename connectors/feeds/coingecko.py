@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -131,9 +131,9 @@ def after(asked: Request, payload: bytes) -> Request | None:
     parts = urlsplit(asked.path)
     query = dict(parse_qsl(parts.query))
     if parts.path == "/api/v3/coins/markets":
-        if len(decoded(_RAWS, payload)) < int(query["per_page"]):
+        if len(decoded(_RAWS, payload)) < code_of(query.get("per_page")):
             return None
-        query["page"] = str(int(query["page"]) + 1)
+        query["page"] = str(code_of(query.get("page")) + 1)
         return Request(f"{parts.path}?{urlencode(query, safe=',')}", asked.weight)
     if parts.path.endswith("/market_chart"):
         return Request(asked.path.replace("/market_chart?", "/ohlc?"), asked.weight)
@@ -456,6 +456,7 @@ def _read_chart(coin: str, payload: bytes) -> list[Row]:
 
 
 def _read_ohlc(coin: str, query: Query, payload: bytes, recv_ns: int) -> list[Row]:
+    """A bar without all four prices is none."""
     interval_s = {days: x for x, days in DAYS.items()}.get(code_of(query.get("days")))
     if interval_s is None:
         raise ParseError(f"expected days one of {list(DAYS.values())}, found {query.get('days')!r}")
@@ -505,8 +506,8 @@ def parse(path: str, payload: bytes, recv_ns: int) -> list[Row]:
         return reader(query, payload, recv_ns)
     if found := _OF_COIN.fullmatch(parts.path):
         if found[2] == "ohlc":
-            return _read_ohlc(found[1], query, payload, recv_ns)
-        return _read_chart(found[1], payload)
+            return _read_ohlc(unquote(found[1]), query, payload, recv_ns)
+        return _read_chart(unquote(found[1]), payload)
     if parts.path == "/api/v3/ping":
         decoded(_PING, payload)
         return []

@@ -109,10 +109,10 @@ def after(asked: Request, payload: bytes) -> Request | None:
     query = dict(parse_qsl(parts.query))
     if parts.path != "/v1/cryptocurrency/listings/latest":
         return None
-    limit = int(query["limit"])
+    limit = code_of(query.get("limit"))
     if len(decoded(_PAGE, payload).data) < limit:
         return None
-    query["start"] = str(int(query["start"]) + limit)
+    query["start"] = str(code_of(query.get("start")) + limit)
     return Request(f"{parts.path}?{urlencode(query, safe=',')}", asked.weight)
 
 

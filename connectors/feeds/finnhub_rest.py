@@ -29,7 +29,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import NS_MAX, asked_of, bar, pace_s, request
+from connectors.feeds.series import NS_MAX, asked_of, bar, old_s, pace_s, request
 from connectors.venue import MALFORMED, ParseError, Request
 from connectors.venues.finnhub import LIVE, canonical
 
@@ -129,9 +129,13 @@ def bars(symbol: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
     """Candles that open within a span, in seconds, both ends included."""
     if interval_s not in NAMES:
         raise ParseError(f"expected an interval of {', '.join(map(str, NAMES))} s, found {interval_s}")
-    path = FOREX if symbol.upper().partition(":")[0] in BROKERS else CRYPTO
+    path = FOREX if _is_forex(symbol) else CRYPTO
     span = {"from": -(-from_ns // 10**9), "to": max((to_ns - 1) // 10**9, 0)}
     return request(path, {"symbol": symbol, "resolution": NAMES[interval_s], **span})
+
+
+def _is_forex(symbol: str) -> bool:
+    return symbol.upper().partition(":")[0] in BROKERS
 
 
 def _recent(symbol: str, every_s: float) -> Callable[[int], Request]:
@@ -144,7 +148,7 @@ def polls(chosen: Chosen) -> list[Poll]:
     symbols = chosen.symbols or FEED.symbols
     every_s = pace_s(chosen.plan, len(symbols), chosen.every_s)
     found = ((symbol, _recent(symbol, every_s)) for symbol in symbols)
-    return [Poll(symbol, at(0), every_s, at=at) for symbol, at in found]
+    return [Poll(x, at(0), every_s, old_s=old_s(_is_forex(x), every_s), at=at) for x, at in found]
 
 
 FREE = Plan(name="free", url=URL, limits=(Limit(60, MINUTE_S), Limit(30, 1.0)))

@@ -28,7 +28,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of
+from connectors.feeds.series import asked_of, old_s
 from connectors.venue import ParseError, Request
 
 NAME = "finviz"
@@ -131,7 +131,8 @@ def polls(chosen: Chosen) -> list[Poll]:
         raise ParseError("expected the export's path without auth=...: set the token as ISOTHERM_FINVIZ_KEY")
     if not path.startswith("/"):
         raise ParseError(f"expected a path like {PATH}, found {path[:64]!r}")
-    return [Poll("export", Request(path, 1), max(chosen.every_s or EVERY_S, MINUTE_S))]
+    every_s = max(chosen.every_s or EVERY_S, MINUTE_S)
+    return [Poll("export", Request(path, 1), every_s, old_s=old_s(True, every_s))]
 
 
 FEED = Feed(

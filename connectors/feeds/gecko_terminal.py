@@ -87,13 +87,13 @@ class _Address:
         return found
 
     def bars(self, symbol: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
-        """The last bars before the end of a span.
+        """The last bars before the end of a span: a second before it, as a bar of that very time may be told or not.
 
         The span's begin stands in the fragment, which is never sent: it tells `after` where to end.
         """
         frame, aggregate = FRAMES[interval_s]
         asked = self.request(
-            f"{_path(symbol)}/ohlcv/{frame}", aggregate=aggregate, before_timestamp=-(-to_ns // 10**9),
+            f"{_path(symbol)}/ohlcv/{frame}", aggregate=aggregate, before_timestamp=-(-to_ns // 10**9) - 1,
             limit=BARS_MAX, currency="usd",
         )  # fmt: skip
         return Request(f"{asked.path}#from={from_ns // 10**9}", asked.weight)
@@ -110,16 +110,20 @@ def _path(symbol: str) -> str:
 
 
 def after(asked: Request, payload: bytes) -> Request | None:
-    """The bars before those of a full page, as far as the span's begin."""
+    """The bars before those of a full page, as far as the span's begin. Raises ParseError for a page of other bars."""
     parts = urlsplit(asked.path)
     query, begin = dict(parse_qsl(parts.query)), dict(parse_qsl(parts.fragment)).get("from")
     if "/ohlcv/" not in parts.path or begin is None:
         return None
     times = [x[0] for x in decoded(_BARS, payload).data.attributes.ohlcv_list]
-    oldest_s = min(times, default=0)
-    if len(times) < int(query["limit"]) or not int(begin) < oldest_s < int(query["before_timestamp"]):
+    oldest_s, newest_s = min(times, default=0), max(times, default=0)
+    if newest_s > int(query["before_timestamp"]):
+        raise ParseError(
+            f"expected bars up to {query['before_timestamp']}, found one of {newest_s}: the page is another"
+        )
+    if len(times) < int(query["limit"]) or oldest_s <= int(begin):
         return None
-    query["before_timestamp"] = str(oldest_s)
+    query["before_timestamp"] = str(oldest_s - 1)
     return Request(f"{parts.path}?{urlencode(query)}#{parts.fragment}", asked.weight)
 
 

@@ -32,7 +32,7 @@ from connectors.feed import (
     Verdict,
     by_status,
 )
-from connectors.feeds.series import asked_of, bar, pace_s, request
+from connectors.feeds.series import asked_of, bar, old_s, pace_s, request
 from connectors.venue import MALFORMED, Bar, ParseError, Request
 from connectors.venues.massive import MARKETS, canonical
 from connectors.venues.twelve_data import is_amount
@@ -202,7 +202,9 @@ def _polls(cluster: str, symbols: tuple[str, ...]) -> Callable[[Chosen], list[Po
         every_s = pace_s(chosen.plan, len(wanted), chosen.every_s, FREE_EVERY_S if free else MINUTE_S)
         tickers = {symbol: ticker_of(symbol, cluster) for symbol in wanted}
         found = {x: _whole_day(y) if free else _recent(y, every_s) for x, y in tickers.items()}
-        return [Poll(symbol, at(0), every_s, at=at) for symbol, at in found.items()]
+        # Of a whole day the same is told all day long.
+        longest_s = old_s(cluster == "forex", every_s) + (DAY_NS / 1e9 if free else 0.0)
+        return [Poll(symbol, at(0), every_s, old_s=longest_s, at=at) for symbol, at in found.items()]
 
     return polls
 

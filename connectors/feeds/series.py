@@ -7,12 +7,14 @@ from math import ceil
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
-from connectors.feed import MINUTE_S, Plan
+from connectors.feed import DAY_S, MINUTE_S, Plan
 from connectors.venue import Bar, ParseError, Request
 from connectors.venues.twelve_data import is_amount
 
 SHARE = 0.75  # of a plan's limits for polls: the rest is for restarts, backfill and other users of the key
 NS_MAX = 2**63 - 1
+# Forex and shares rest from Friday to Sunday, and a day or two more on holidays; crypto never does.
+REST_S, ALWAYS_S = 5 * DAY_S, 3600.0
 CURRENCIES = frozenset({
     "USD", "EUR", "GBP", "JPY", "CHF", "AUD", "CAD", "NZD", "CNH", "CNY", "HKD", "SGD", "SEK", "NOK", "DKK", "PLN",
     "CZK", "HUF", "TRY", "ZAR", "MXN", "BRL", "INR", "KRW", "THB", "ILS", "XAU", "XAG",
@@ -101,3 +103,8 @@ def pace_s(plan: Plan, units: int, every_s: float | None, least_s: float = MINUT
     """How often rounds of so many units may be: as wished, but within SHARE of every limit; whole minutes."""
     bears = [units * limit.span_s / (limit.units * SHARE) for limit in plan.limits]
     return ceil(max(least_s, every_s or 0.0, *bears) / MINUTE_S) * MINUTE_S
+
+
+def old_s(rests: bool, every_s: float) -> float:
+    """How long prices may stay the same, by whether their market rests."""
+    return (REST_S if rests else ALWAYS_S) + 2 * every_s

@@ -35,6 +35,7 @@ from connectors.feeds.series import (
     asked_of,
     bar,
     local_ns,
+    old_s,
     pace_s,
     request,
     utc_text,
@@ -110,14 +111,15 @@ def _bars(series: _Series, query: Mapping[str, str], recv_ns: int) -> list[Bar]:
         open_ns = local_ns(said.datetime, where)
         if open_ns is not None:
             prices = (said.open, said.high, said.low, said.close)
-            volume = None if _is_forex(meta) else said.volume
+            # Forex has none, should any be told.
+            volume = None if meta.type == "Physical Currency" or is_forex(meta.symbol) else said.volume
             bars.append(bar(meta.symbol, interval_s, open_ns, prices, recv_ns, volume))
     return bars
 
 
-def _is_forex(meta: _Meta) -> bool:
-    """Whether it has no volume, should any be told."""
-    return meta.type == "Physical Currency" or CURRENCIES.issuperset(meta.symbol.split("/"))
+def is_forex(symbol: str) -> bool:
+    """Whether a pair is one of currencies and metals."""
+    return CURRENCIES.issuperset(symbol.split("/"))
 
 
 def _is_no_data(said: _Said) -> bool:
@@ -157,7 +159,12 @@ def polls(chosen: Chosen) -> list[Poll]:
     symbols = chosen.symbols or FEED.symbols
     every_s = pace_s(chosen.plan, len(symbols), chosen.every_s)
     points = min(int(every_s // MINUTE_S) + 2, POINTS_MAX)
-    return [Poll(symbol, _series(symbol, 60, outputsize=points), every_s) for symbol in symbols]
+    found = []
+    for symbol in symbols:
+        rests = "/" not in symbol or is_forex(symbol)
+        asked = _series(symbol, 60, outputsize=points)
+        found.append(Poll(symbol, asked, every_s, old_s=old_s(rests, every_s)))
+    return found
 
 
 def _series(symbol: str, interval_s: int, **more: str | int) -> Request:

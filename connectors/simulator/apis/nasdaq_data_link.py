@@ -39,7 +39,7 @@ def _table(ask: Ask) -> Reply:
         [
             _date(today - day),
             ticker,
-            None if "nulls" in ask.faults else 0.01 * (today - old - day + at) % 1,
+            None if "nulls" in ask.faults else (today - old - day + at) % 100 / 100,
             at - 1,
         ]
         for day in range(1, DAYS + 1)

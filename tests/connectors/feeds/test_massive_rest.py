@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from connectors.feed import Answer, Chosen, Outcome, feed
+from connectors.feed import Answer, Chosen, Outcome, Row, feed
 from connectors.feeds.massive_rest import symbol_of, ticker_of
 from connectors.feeds.series import asked_of
 from connectors.simulator.half import DEMO_KEY
@@ -11,6 +11,7 @@ from connectors.venue import ParseError, Request, market
 from tests.connectors.feeds.asking import Asking, bars_of
 
 CRYPTO, FOREX = feed("massive_crypto_rest"), feed("massive_forex_rest")
+TODAY = "Attempted to request today's data before end of day."
 MINUTE_NS, DAY_NS = 60 * 10**9, 86_400 * 10**9
 ASKED = Request("/v2/aggs/ticker/X:BTCUSD/range/1/minute/1/2?limit=50000", 1)
 
@@ -36,9 +37,11 @@ def test_forex_has_no_volume_and_crypto_does() -> None:
 def test_a_history_is_told_whole_page_by_page() -> None:
     asking = Asking(CRYPTO)
     assert CRYPTO.history is not None
-    count, to_ns = 110_000, asking.now_ns // MINUTE_NS * MINUTE_NS
-    pages = asking.pages(CRYPTO.history.bars("BTC-USD", 60, to_ns - count * MINUTE_NS, to_ns))
-    assert [len(x) for x in pages] == [50_000, 50_000, 10_000]
+    count, to_ns = 1100, asking.now_ns // MINUTE_NS * MINUTE_NS
+    request = CRYPTO.history.bars("BTC-USD", 60, to_ns - count * MINUTE_NS, to_ns)
+    assert "limit=50000" in request.path
+    pages = asking.pages(Request(request.path.replace("limit=50000", "limit=500"), 1))
+    assert [len(x) for x in pages] == [500, 500, 100]
     times = [bar.open_ns for page in pages for bar in bars_of(page)]
     assert times == list(range(to_ns - count * MINUTE_NS, to_ns, MINUTE_NS))
 
@@ -92,8 +95,8 @@ def test_a_free_key_asks_for_whole_days_that_are_over_in_new_york() -> None:
     )
 
 
-def asked_at(now_ns: int, request: Request) -> list[object]:
-    return list(Asking(CRYPTO, now_ms=now_ns // 10**6).rows(request))  # type: ignore[return-value]
+def asked_at(now_ns: int, request: Request) -> list[Row]:
+    return Asking(CRYPTO, now_ms=now_ns // 10**6).rows(request)
 
 
 def test_a_paid_key_asks_for_the_last_minutes() -> None:

@@ -1,11 +1,12 @@
 """Twelve Data over REST: bars, credits, pages, errors in the body."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 
 from connectors.feed import GOOD, Answer, Chosen, Outcome, feed
-from connectors.feeds import twelve_data_rest as twelve
-from connectors.feeds.series import request
+from connectors.feeds.series import asked_of, request
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import ParseError, Request
 from connectors.venues.twelve_data import LIVE
@@ -29,7 +30,8 @@ def test_minutes_of_forex_have_no_volume_and_those_of_crypto_do() -> None:
         assert len(bars) == 30 and {x.symbol for x in bars} == {symbol}
         assert all((x.volume is not None) is has_volume and x.trades is None for x in bars)
         assert [x.closed for x in bars] == [False] + [True] * 29, "newest first, and still open"
-        expected = asking.world.bars(*symbol.split("/"), 60, bars[-1].open_ns // 10**6, asking.world.now_ms)
+        base, _, quote = symbol.partition("/")
+        expected = asking.world.bars(base, quote, 60, bars[-1].open_ns // 10**6, asking.world.now_ms)
         assert [x.open_ns for x in reversed(bars)] == [x.open_ms * 10**6 for x in expected]
         assert all(
             abs(float(x.close) - y.close) < 0.01 for x, y in zip(reversed(bars), expected, strict=True)
@@ -40,7 +42,7 @@ def test_polls_tell_every_minute_within_the_credits() -> None:
     polls = FEED.polls(Chosen(FEED.plan("basic", has_key=True)))
     assert [x.name for x in polls] == list(LIVE.symbols)
     for poll in polls:
-        _, query = twelve.asked_of(poll.request.path)
+        _, query = asked_of(poll.request.path)
         assert int(query["outputsize"]) * 60 > poll.every_s + 60
     assert sum(86_400 / x.every_s for x in polls) <= 0.8 * 800
     many = FEED.polls(Chosen(FEED.plan("basic", has_key=True), tuple(f"A{x}/USD" for x in range(100)), 60.0))
@@ -64,11 +66,8 @@ def test_a_history_is_told_whole_page_by_page() -> None:
 def test_every_interval_is_told_as_asked(interval_s: int) -> None:
     assert FEED.history is not None
     asking = Asking(FEED)
-    bars = bars_of(
-        asking.rows(
-            FEED.history.bars("BTC/USD", interval_s, asking.now_ns - 10**9 * 3 * interval_s, asking.now_ns)
-        )
-    )
+    from_ns = asking.now_ns - 3 * interval_s * 10**9
+    bars = bars_of(asking.rows(FEED.history.bars("BTC/USD", interval_s, from_ns, asking.now_ns)))
     assert len(bars) == 3 and {x.interval_s for x in bars} == {interval_s}
 
 
@@ -101,10 +100,10 @@ def test_credits_of_a_day_are_waited_for_longer_than_those_of_a_minute() -> None
 def test_a_local_series_has_no_gap_where_clocks_are_put_forward() -> None:
     # 2026-03-08 08:00 UTC: an hour after New York's clocks were put forward.
     asking = Asking(FEED, now_ms=1_772_956_800_000)
-    told = {"symbol": "BTC/USD", "interval": "15min", "outputsize": 12}
+    told: dict[str, str | int] = {"symbol": "BTC/USD", "interval": "15min", "outputsize": 12}
     local = bars_of(asking.rows(request("/time_series", {**told, "timezone": "America/New_York"})))
     assert local == bars_of(asking.rows(request("/time_series", {**told, "timezone": "UTC"})))
-    assert [x.open_ns - y.open_ns for x, y in zip(local, local[1:], strict=False)] == [900 * 10**9] * 11
+    assert [x.open_ns - y.open_ns for x, y in pairwise(local)] == [900 * 10**9] * 11
 
 
 def test_the_key_goes_in_a_header() -> None:
@@ -115,7 +114,8 @@ def test_the_key_goes_in_a_header() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"meta":{"symbol":"EUR/USD","interval":"1min"},"values":[{"datetime":"2026-01-01 00:00:00","open":"0","high":"1","low":"1","close":"1"}]}',
+        b'{"meta":{"symbol":"EUR/USD","interval":"1min"},"values":[{"datetime":"2026-01-01 00:00:00","open":"0",'
+        b'"high":"1","low":"1","close":"1"}]}',
         b'{"meta":{"symbol":"EUR/USD","interval":"7min"},"values":[]}',
         b'{"meta":{"symbol":"EUR/USD","interval":"1min"}}',
         b'{"status":"error","code":401}',

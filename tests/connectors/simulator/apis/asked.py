@@ -55,8 +55,8 @@ def asked(
     for template, answer in half.rest.items():
         shape = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
         if found := re.fullmatch(shape, parts.path):
-            query = {name: unquote(value) for name, value in found.groupdict().items()}
-            query |= dict(parse_qsl(parts.query))
+            query = dict(parse_qsl(parts.query))
+            query |= {name: unquote(value) for name, value in found.groupdict().items()}
             past = world.now_ms if values_ms is None else values_ms
             return answer(Ask(parts.path, query, headers, world, frozenset(faults), past))
     raise LookupError(f"expected one of {', '.join(half.rest)}, found {path}")
