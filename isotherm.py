@@ -14,9 +14,11 @@ from connectors.keys import RedactedStream, Redactor, secrets_of
 from connectors.settings import Configuration, Settings, SettingsError, load, path_of
 from connectors.simulator.commands import simulate
 from connectors.venue import markets
+from connectors.webhook_commands import webhook
 from dashboards.commands import board
 from flows.commands import FLOWS, backfill, demo, flow, replay, up
 from flows.doctor import doctor
+from flows.import_commands import import_bars
 from sql.commands import migrate, sql, store
 
 
@@ -79,7 +81,8 @@ def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 for command in (
-    demo, up, simulate, connect, flow, store, migrate, sql, record, replay, backfill, board, doctor
+    demo, up, simulate, connect, webhook, flow, store, migrate, sql, record, replay, backfill, import_bars, board,
+    doctor,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -7,6 +7,7 @@ the sockets back while the queue is full, so nothing is ever dropped.
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ class Outbox:
         self._queue: list[Outgoing] = []
         self._lock = threading.Condition()
         self._closing = False
+        self._put = self._done = 0  # records
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.size = 0  # bytes that wait or are being written
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
@@ -66,6 +69,7 @@ class Outbox:
         with self._lock:
             for record in records:
                 self._queue.append(record)
+                self._put += 1
                 self.size += len(record.body)
             if self.size > self._size_max:
                 self._room.clear()
@@ -82,6 +86,18 @@ class Outbox:
         if self.failed.done():
             self.failed.result()
 
+    def durable(self) -> "asyncio.Future[None]":
+        """Done when the log has all that was put until now; LogError if it was given up before."""
+        found = self._loop.create_future()
+        with self._lock:
+            if self._done < self._put or self.failed.done():
+                self._waiting.append((self._put, found))
+            else:
+                found.set_result(None)
+        if self.failed.done():
+            self._settle(self.failed.exception())
+        return found
+
     async def close(self) -> None:
         """Write what waits and release the writer. Raises LogError if it could not be written."""
         with self._lock:
@@ -96,7 +112,7 @@ class Outbox:
             writer = self._log.writer()
             while batch := self._next():
                 self._write(writer, batch)
-                self._written(sum(len(record.body) for record in batch))
+                self._written(len(batch), sum(len(record.body) for record in batch))
             writer.close()
         except BaseException as error:
             self._loop.call_soon_threadsafe(self._fail, error)
@@ -134,13 +150,32 @@ class Outbox:
                 _log.warning("log refused", error=str(error), again_in_s=round(wait_s, 2))
             time.sleep(wait_s)
 
-    def _written(self, size: int) -> None:
+    def _written(self, count: int, size: int) -> None:
         with self._lock:
             self.size -= size
+            self._done += count
+            if self._waiting and self._waiting[0][0] <= self._done:
+                self._loop.call_soon_threadsafe(self._settle)
             if self.size <= self._size_max and not self._room.is_set():
                 self._loop.call_soon_threadsafe(self._room.set)
+
+    def _settle(self, error: BaseException | None = None) -> None:
+        """Tell those whose records are in the log, or with an error all."""
+        ready = []
+        with self._lock:
+            while self._waiting and (error or self._waiting[0][0] <= self._done):
+                ready.append(self._waiting.popleft()[1])
+        for one in ready:
+            if one.done():
+                continue
+            if error:
+                one.set_exception(error)
+                one.exception()  # whoever has gone away need not be told
+            else:
+                one.set_result(None)
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done():
             self.failed.set_exception(error)
+        self._settle(error)
         self._room.set()

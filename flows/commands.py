@@ -233,10 +233,12 @@ def _histories() -> list[str]:
 @click.argument("venue", type=click.Choice(_histories()))
 @click.option("--symbols", type=Symbols(), default=(), help="As the venue writes them.  [default: its own]")
 @click.option("--interval", "interval_s", type=Span(), default="1m", show_default=True, help="Of the bars.")
-@click.option("--from", "from_ns", type=Instant(), required=True, help="A date, or a time as RFC 3339; UTC.")
+@click.option("--from", "from_ns", type=Instant(), help="A date, or a time as RFC 3339; UTC.")
 @click.option("--to", "to_ns", type=Instant(), help="Up to there, exclusive.  [default: now]")
 @click.option("--trades", is_flag=True, help="Trades too, where the venue tells past ones.")
 @click.option("--again", is_flag=True, help="Also what was fetched before.")
+@click.option("--archive", "archives", multiple=True, type=click.Path(path_type=Path, exists=True),
+              help="Read files of Binance's archive, or a folder of them, instead of asking; repeatable.")  # fmt: skip
 @data_dir_option
 @log_option
 @clickhouse_option
@@ -244,10 +246,11 @@ def backfill(  # noqa: PLR0913, PLR0917 - one a option
     venue: str,
     symbols: tuple[str, ...],
     interval_s: float,
-    from_ns: int,
+    from_ns: int | None,
     to_ns: int | None,
     trades: bool,
     again: bool,
+    archives: tuple[Path, ...],
     data_dir: Path,
     log_url: str | None,
     clickhouse_url: str | None,
@@ -262,7 +265,12 @@ def backfill(  # noqa: PLR0913, PLR0917 - one a option
       isotherm backfill binance_spot --symbols BTCUSDT,ETHUSDT --from 2026-11-01 --to 2026-11-08 --data-dir data
       isotherm backfill kraken --symbols BTC/USD --interval 1d --from 2025-01-01 --data-dir data
       isotherm backfill gemini --from 2026-11-22T06:00:00Z --trades --data-dir data
+      isotherm backfill binance_spot --archive BTCUSDT-1m-2026-10.zip --data-dir data
     """
+    if archives:
+        return _archives(venue, archives, data_dir, log_url, clickhouse_url)
+    if from_ns is None:
+        raise Failure("expected --from, or files with --archive")
     span = Between(from_ns, time.time_ns() if to_ns is None else to_ns)
     if span.from_ns >= span.to_ns:
         raise Failure(f"expected --from before --to, found {' and '.join(map(backfills.text_of, span))}")
@@ -280,14 +288,35 @@ def backfill(  # noqa: PLR0913, PLR0917 - one a option
         raise SystemExit(1)
 
 
+def _archives(
+    venue: str, paths: tuple[Path, ...], data_dir: Path, log_url: str | None, clickhouse_url: str | None
+) -> None:
+    with _one_line_errors(), _log(data_dir, log_url) as log:
+        told = imports.import_archive(paths, venue, log, _say)
+        if error := imports.first_error(told):
+            raise Failure(error)
+        with _store(data_dir, clickhouse_url) as store:
+            catch_up(log, store, data_dir / "flow", [feeds.FLOW], _say)
+    click.echo(json.dumps(told.summary()))
+    if told.errors:
+        raise SystemExit(1)
+
+
 def _check(job: backfills.Job) -> None:
     """Raises Failure where the feed does not tell what is asked for."""
     feed, history = job.access.feed, job.access.feed.history
     if history is None or job.interval_s not in history.intervals_s:
-        offered = ", ".join(f"{x // 60}m" for x in history.intervals_s) if history else "none"
-        raise Failure(f"expected as interval of {feed.name} one of {offered}, found {job.interval_s} s")
+        offered = ", ".join(map(_span_text, history.intervals_s)) if history else "none"
+        found = _span_text(job.interval_s)
+        raise Failure(f"expected as interval of {feed.name} one of {offered}, found {found}")
     if job.trades and history.trades is None:
         raise Failure(f"expected no --trades: {feed.name} tells no past ones")
+
+
+def _span_text(span_s: int) -> str:
+    """1m, 4h, 1d."""
+    unit, name = next((x for x in ((86_400, "d"), (3600, "h"), (60, "m")) if span_s % x[0] == 0), (1, "s"))
+    return f"{span_s // unit}{name}"
 
 
 def _say(text: str) -> None:

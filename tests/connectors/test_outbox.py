@@ -117,3 +117,42 @@ def test_who_reads_sockets_waits_while_the_log_is_slow() -> None:
 
     asyncio.run(main())
     assert log.taken == [b"12345678901"]
+
+
+def test_durable_is_done_when_what_was_put_before_is_flushed() -> None:
+    log = FakeLog()
+    log.gate.clear()
+
+    async def main() -> None:
+        box = outbox(log)
+        await box.durable()  # nothing was put
+        box.put(records(b"1"))
+        first = box.durable()
+        box.put(records(b"2", b"3"))
+        second = box.durable()
+        await asyncio.sleep(0.01)
+        assert not first.done() and not second.done()
+        log.gate.set()
+        await first
+        assert b"1" in log.taken
+        await second
+        assert log.taken == [b"1", b"2", b"3"]
+        await box.close()
+
+    asyncio.run(main())
+
+
+def test_durable_raises_once_the_log_was_given_up() -> None:
+    log = FakeLog()
+    log.failures = 10**6
+
+    async def main() -> None:
+        box = outbox(log, patience_s=0.0)
+        box.put(records(b"1"))
+        for _ in range(2):
+            with pytest.raises(LogError, match="no"):
+                await box.durable()
+        with pytest.raises(LogError):
+            await box.close()
+
+    asyncio.run(main())

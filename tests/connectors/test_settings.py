@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.settings import Settings, SettingsError, load, path_of
+from connectors.settings import Polled, Settings, SettingsError, load, path_of
 from connectors.venue import markets
 from flows.commands import FLOWS
 from tests.conftest import ROOT
@@ -143,6 +143,11 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[venues.kraken]\ndepth = 1.5", "venues.kraken.depth: expected int, found '1.5'"),
         ("[venues.kraken]\ndepth = 0", "venues.kraken.depth: expected int >= 1, found '0'"),
         ("[venues.kraken]\nenabled = 1", "venues.kraken.enabled: expected bool, found '1'"),
+        ("[feeds.coingeko]", "feeds: expected one of alpha_vantage, coingecko, finviz, found 'coingeko'"),
+        ("feeds = 3", "feeds: expected a table, found '3'"),
+        ("[feeds.finviz]\npath = 'export'", "feeds.finviz.path: expected a path without blanks"),
+        ("[feeds.finviz]\nevery = 'often'", "feeds.finviz.every: expected a span such as 90s"),
+        ("[feeds.finviz]\nws = 'x'", "feeds.finviz: expected one of enabled, plan, url, symbols, every, path, found"),
         ("a = ", "expected TOML in UTF-8, found: "),
         ("a = 1\na = 2", "expected TOML in UTF-8, found: "),
     ],
@@ -181,6 +186,9 @@ def test_a_wrong_variable_is_told(tmp_path: Path, name: str, value: str, said: s
         "[store]\nclickhouse = 'https://writer:pl4nted@db:8443'",
         "ISOTHERM_TWELVE_DATA_KEY = 'pl4nted'",
         "[[list]]\nsecret = 'pl4nted'",
+        "[feeds.coingecko]\nkey = 'pl4nted'",
+        "[feeds.finviz]\npath = '/export.ashx?v=111&auth=pl4nted'",
+        "[feeds.coingecko]\nurl = 'https://x.example?x_cg_demo_api_key=pl4nted'",
         "venues = ['https://me:pl4nted@host']",
     ],
 )
@@ -190,6 +198,16 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str
     ) as refused:
         read(tmp_path, text)
     assert "pl4nted" not in str(refused.value)
+
+
+def test_a_key_in_a_path_is_refused_in_the_environment_too(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="environment: ISOTHERM_FINVIZ_PATH: expected no key") as refused:
+        read(tmp_path, "", {"ISOTHERM_FINVIZ_PATH": "/export.ashx?auth=pl4nted"})
+    assert "pl4nted" not in str(refused.value)
+
+
+def test_feeds_alone_are_enough(tmp_path: Path) -> None:
+    assert read(tmp_path, "[feeds.coingecko]").followed == ("coingecko",)
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
@@ -259,17 +277,20 @@ def test_which_file(tmp_path: Path) -> None:
     assert path_of(None, {"ISOTHERM_CONFIG": ""}, tmp_path) is None
 
 
+EXAMPLE_FEEDS = ("coingecko", "finviz")
 EXAMPLE = (ROOT / "isotherm.example.toml").read_text(encoding="utf-8")
 
 
 def test_the_example_sets_nothing_until_uncommented() -> None:
-    assert load(ROOT / "isotherm.example.toml", {}, markets(), ("connect", *FLOWS)) == Settings()
+    assert (
+        load(ROOT / "isotherm.example.toml", {}, markets(), ("connect", *FLOWS), EXAMPLE_FEEDS) == Settings()
+    )
 
 
 def test_the_example_shows_every_setting(tmp_path: Path) -> None:
     path = tmp_path / "isotherm.toml"
     path.write_text(re.sub(r"^#(?=[a-z\[])", "", EXAMPLE, flags=re.M), encoding="utf-8")
-    found = msgspec.to_builtins(load(path, {}, markets(), ("connect", *FLOWS)))
+    found = msgspec.to_builtins(load(path, {}, markets(), ("connect", *FLOWS), EXAMPLE_FEEDS))
     missing = [
         f"{name}.{key}"
         for name in ("log", "store", "connect", "board")
@@ -282,3 +303,5 @@ def test_the_example_shows_every_setting(tmp_path: Path) -> None:
     assert None not in venue.values() and venue["symbols"]
     live = markets()[name].live
     assert (venue["ws"], venue["rest"]) == (live.ws_url, live.rest_url)
+    shown = {name for feed in found["feeds"].values() for name, value in feed.items() if value}
+    assert shown == set(Polled.__struct_fields__) and set(found["feeds"]) == set(EXAMPLE_FEEDS)

@@ -1,0 +1,153 @@
+"""When bars opened, from whatever a file writes: epochs, texts, ms since a midnight, in whatever time zone."""
+
+import re
+from datetime import UTC, date, timedelta, timezone, tzinfo
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from connectors.bars_file import FileError, Table, numbers
+
+DAY_S = 86_400
+# Time zones of Lean's data, by market: Data/market-hours/market-hours-database.json (November 2026).
+LEAN_ZONES = {"fxcm": "UTC-05:00", "oanda": "UTC"}
+_AWARE = r":\d\d(?:\.\d+)?\s*(?:[Zz]|[+-]\d\d:?\d\d)$"
+
+Floats = npt.NDArray[np.float64]
+Reasons = dict[str, npt.NDArray[np.bool_]]
+
+
+def opened(
+    table: Table,
+    path: Path,
+    zone_name: str | None = None,
+    time_format: str | None = None,
+    day: date | None = None,
+) -> tuple[npt.NDArray[np.int64], Reasons, list[str]]:
+    """Open times in ns UTC (0 where there is none), which rows have none by reason, and what is to be said.
+
+    Raises:
+        FileError: no time can be read, or a date or zone is missing.
+    """
+    column = table.frame["time"]
+    if zone_name is None and table.layout.name == "lean":
+        zone_name = _lean_zone(path)
+    zone = parse_zone(zone_name) if zone_name else UTC
+    if pd.api.types.is_datetime64_any_dtype(column):
+        naive, aware = column, np.full(len(column), getattr(column.dtype, "tz", None) is not None)
+    elif pd.api.types.is_numeric_dtype(column) and time_format is None:
+        if table.layout.name == "lean":
+            naive = _since_midnight(numbers(column), table.name, day)
+            aware = np.zeros(len(column), bool)
+        else:
+            return *_epochs(numbers(column)), []
+    else:
+        naive, aware = _texts(column.astype("string"), time_format, table.name)
+    unsaid = zone_name is None and not aware.all()
+    return *_in_utc(naive, aware, zone), [
+        "times without a zone are taken for UTC: see --tz"
+    ] if unsaid else []
+
+
+def _epochs(values: Floats) -> tuple[npt.NDArray[np.int64], Reasons]:
+    """Seconds, ms, us or ns since 1970, by magnitude; or days as 20140501."""
+    days = (values >= 19_000_101) & (values <= 22_001_231)
+    bad = ~np.isfinite(values) | (values < 0) | (values > 9.2e18)
+    whole = np.where(bad | days, 0, values)
+    found = np.zeros(len(values), np.int64)
+    for low, high, unit in ((0, 1e11, 10**9), (1e11, 1e14, 10**6), (1e14, 1e17, 1000), (1e17, 9.3e18, 1)):
+        rows = (whole >= low) & (whole < high)
+        # A fraction of a second survives; ms and finer are whole.
+        found[rows] = np.rint(whole[rows] * (1000 if unit == 10**9 else 1)).astype(np.int64) * (
+            10**6 if unit == 10**9 else unit
+        )
+    if days.any():
+        parsed = pd.to_datetime(
+            pd.Series(values[days].astype(np.int64)).astype(str), format="%Y%m%d", errors="coerce"
+        )
+        bad[days] = parsed.isna().to_numpy()
+        found[days] = np.where(parsed.isna(), 0, parsed.astype("datetime64[ns]").astype(np.int64))
+    return found, {"time not readable": bad}
+
+
+def _since_midnight(values: Floats, name: str, day: date | None) -> "pd.Series[Any]":
+    found = re.search(r"(?<!\d)((?:19|20|21)\d{6})(?!\d)", name)
+    if day is None and found is None:
+        raise FileError(
+            f"{name}: expected a date in the file's name, its times are ms since midnight: give --date"
+        )
+    midnight = pd.Timestamp(day) if day is not None else pd.Timestamp(found[1])  # type: ignore[index]
+    inside = (values >= 0) & (values < DAY_S * 1000)
+    return midnight + pd.to_timedelta(pd.Series(np.where(inside, values, np.nan)), unit="ms")
+
+
+def _texts(
+    column: "pd.Series[str]", time_format: str | None, name: str
+) -> tuple["pd.Series[Any]", npt.NDArray[np.bool_]]:
+    """Times as they are written (of those with an offset: in UTC), and which have an offset."""
+    text = column.str.strip()
+    aware = text.str.contains(_AWARE, regex=True).fillna(False).to_numpy(bool)
+    if time_format is None:
+        compact = text.str.fullmatch(r"\d{8} \d\d:\d\d(:\d\d)?").fillna(False)
+        text = text.mask(compact, text.str.replace(r"^(\d{4})(\d\d)(\d\d) ", r"\1-\2-\3 ", regex=True))
+        time_format = "ISO8601"
+    try:
+        parsed = pd.to_datetime(text, format=time_format, errors="coerce", utc=True).dt.tz_localize(None)
+    except ValueError as error:
+        raise FileError(f"{name}: expected a time format such as %d.%m.%Y %H:%M, found: {error}") from None
+    if parsed.isna().all():
+        raise FileError(
+            f"{name}: expected times as 2026-11-22 14:00 or 2026-11-22T14:00:00Z, or a number since 1970, found "
+            f"{column.iloc[0]!r}: say how to read them with --time-format"
+        )
+    return parsed, aware
+
+
+def _in_utc(
+    naive: "pd.Series[Any]", aware: npt.NDArray[np.bool_], zone: tzinfo
+) -> tuple[npt.NDArray[np.int64], Reasons]:
+    unreadable = naive.isna().to_numpy()
+    if getattr(naive.dtype, "tz", None) is not None:
+        naive = naive.dt.tz_convert("UTC").dt.tz_localize(None)
+    local = naive.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    missing = (
+        naive.dt.tz_localize(zone, ambiguous=np.ones(len(naive), bool), nonexistent="NaT").isna().to_numpy()
+    )
+    skipped = missing & ~unreadable & ~aware
+    twice = local.isna().to_numpy() & ~missing & ~aware
+    utc = local.dt.tz_convert("UTC").dt.tz_localize(None).where(~aware, naive)
+    found = np.where(utc.isna(), 0, utc.astype("datetime64[ns]").astype(np.int64))
+    return found, {
+        "time not readable": unreadable,
+        "local time that does not exist (clocks went forward)": skipped,
+        "local time that was twice (clocks went back)": twice,
+    }
+
+
+def _lean_zone(path: Path) -> str:
+    for part in path.resolve().parts:
+        if part in LEAN_ZONES:
+            return LEAN_ZONES[part]
+    raise FileError(
+        f"{path}: expected one of {', '.join(LEAN_ZONES)} in its path, whose time zone is known: give the market's "
+        "with --tz"
+    )
+
+
+def parse_zone(text: str) -> tzinfo:
+    """The zone of UTC, UTC-05:00 or America/New_York. Raises FileError."""
+    found = re.fullmatch(r"(?:UTC|GMT)?([+-])(\d\d?)(?::?(\d\d))?", text)
+    if found:
+        away = timedelta(hours=int(found[2]), minutes=int(found[3] or 0))
+        if away < timedelta(days=1):
+            return timezone(away if found[1] == "+" else -away)
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise FileError(
+            f"expected a time zone such as UTC-05:00 or America/New_York, found {text!r}"
+        ) from None
