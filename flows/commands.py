@@ -23,7 +23,7 @@ from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
 from flows import backfill as backfills
-from flows import depth, feeds, tape
+from flows import depth, feeds, imports, tape
 from flows import replay as replays
 from flows import up as pipeline
 from flows.catch_up import CatchUpError, catch_up
