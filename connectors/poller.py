@@ -124,7 +124,9 @@ class Poller:
         """Say of polls that wait why they do."""
         for polled in self.polled:
             if polled.is_asking and self._api.holds:
-                polled.told.become(State.STALE, self._api.holds)
+                polled.told.become(
+                    State.STALE if polled.told.received_ns else State.CONNECTING, self._api.holds
+                )
 
     async def _follow(self, at: int, polled: _Polled) -> NoReturn:
         poll = polled.poll

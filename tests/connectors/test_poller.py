@@ -336,10 +336,15 @@ def test_a_poll_that_waits_says_why() -> None:
 
         played.api.get = get  # type: ignore[method-assign]
         await asyncio.sleep(30)
-        assert played.told().state == State.STALE and "500 in 1 days are used" in played.told().reason
+        assert played.told().state == State.CONNECTING and "500 in 1 days are used" in played.told().reason
         gate.set()
         await asyncio.sleep(2)
         assert played.told().state == State.LIVE
+        gate.clear()
+        await asyncio.sleep(60)
+        played.api.holds = "waits"
+        await asyncio.sleep(5)
+        assert (played.told().state, played.told().reason) == (State.STALE, "waits")
 
     played.run(0, work)
 
