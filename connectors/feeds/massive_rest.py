@@ -176,7 +176,7 @@ PAID = Plan(name="paid", url=URL, limits=(Limit(40, 1.0),))
 def _range(ticker: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
     """Both ends are included, in ms."""
     span = next(x for x in reversed([*SPANS]) if interval_s % SPANS[x] == 0)
-    times = f"{from_ns // 10**6}/{max(to_ns // 10**6 - 1, 0)}"
+    times = f"{-(-from_ns // 10**6)}/{max((to_ns - 1) // 10**6, 0)}"
     path = f"/v2/aggs/ticker/{ticker}/range/{interval_s // SPANS[span]}/{span}/{times}"
     return request(path, {"adjusted": "true", "sort": "asc", "limit": LIMIT})
 
