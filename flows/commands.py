@@ -268,7 +268,8 @@ def backfill(  # noqa: PLR0913, PLR0917 - one a option
       isotherm backfill binance_spot --archive BTCUSDT-1m-2026-10.zip --data-dir data
     """
     if archives:
-        return _archives(venue, archives, data_dir, log_url, clickhouse_url)
+        _archives(venue, archives, data_dir, log_url, clickhouse_url)
+        return
     if from_ns is None:
         raise Failure("expected --from, or files with --archive")
     span = Between(from_ns, time.time_ns() if to_ns is None else to_ns)
