@@ -158,7 +158,8 @@ class Budget:
 
     def _settle(self, now_s: float) -> None:
         """Bring what lies in the future to the present, and forget what no longer counts."""
-        who = self._account
+        who, gone_s = self._account, now_s - MONTH_S
+        self._db.execute("DELETE FROM accounts WHERE last_s < ? AND closed_until < ?", (gone_s, gone_s))
         self._db.execute("INSERT OR IGNORE INTO accounts (account) VALUES (?)", (who,))
         self._db.execute(
             "UPDATE accounts SET last_s = min(last_s, ?), closed_until = min(closed_until, ? + closed_for)"

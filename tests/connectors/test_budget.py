@@ -158,11 +158,14 @@ def test_a_vendors_stop_sign_survives_a_restart_and_heals(tmp_path: Path) -> Non
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "budgets.sqlite3"
     budget, now_s = Budget(path, "key", plan(Limit(10**9, MONTH_S))), NOW_S
+    for at in range(50):
+        assert Budget(path, f"key of once {at}", plan()).take(now_s) == 0.0
     for _ in range(3000):
         now_s += 2000.0
         assert budget.take(now_s) == 0.0
     with sqlite3.connect(path) as found:
         ((rows,),) = found.execute("SELECT count(*) FROM taken")
+        assert found.execute("SELECT account FROM accounts").fetchall() == [("key",)]
     assert rows < 800  # a month in buckets of three hours, a day in such of five minutes
     found.close()
 
