@@ -116,19 +116,30 @@ def test_minutes_that_a_market_plays_are_its_own_and_join_the_past() -> None:
         url = f"{simulator.ws_url}/stream?streams=btcusdt@kline_1m"
         async with http.ws_connect(url) as ws:
             venue = simulator.venues["binance_spot"]
-            reading = asyncio.create_task(_read(ws))
+            told: list[dict[str, Any]] = []
+            reading = asyncio.create_task(_read(ws, told))
             begin_ms = venue.market.now_ms
             for _ in range(13):
                 await simulator.advance(20_000)
             assert_joined(venue, begin_ms)
             reading.cancel()
+            # What streams have told of a closed minute, requests tell too.
+            async with http.get(
+                f"{simulator.rest_url}/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=10"
+            ) as answer:
+                rows = {row[0]: row for row in await answer.json()}
+            closed = [x for x in told if x["x"]]
+            assert len(closed) >= 3
+            for x in closed:
+                assert [x[name] for name in "tohlcv"] == rows[x["t"]][:6]
+                assert (x["n"], x["V"]) == (rows[x["t"]][8], rows[x["t"]][9])
 
     run(test)
 
 
-async def _read(ws: aiohttp.ClientWebSocketResponse) -> None:
-    async for _ in ws:
-        pass
+async def _read(ws: aiohttp.ClientWebSocketResponse, told: list[dict[str, Any]]) -> None:
+    async for message in ws:
+        told += [message.json()["data"]["k"]]
 
 
 def assert_joined(venue: VenueService, begin_ms: int) -> None:
