@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedMarket:
     """One market to follow; without symbols those of the market. `key` is that of `Live.key_env`, "" without."""
 
     market: Market
@@ -49,7 +49,7 @@ class Connector:
     `budgets` is the file that holds what the keys of the feeds have used.
     """
 
-    markets: Sequence[Followed]
+    markets: Sequence[FollowedMarket]
     log: Log
     random: Random
     partitions: int = 4

@@ -19,7 +19,7 @@ from connectors.background import Resolver, in_background
 from connectors.check import TIMEOUT_S, Finding, check_feed, check_key, check_log, check_venue, way_to
 from connectors.commands import configuration
 from connectors.endpoint import EndpointError, endpoint
-from connectors.feed import Feed, feed, feeds
+from connectors.feed import Feed, feed, feeds, no_polls
 from connectors.settings import Configuration
 from connectors.venue import Market, market, markets
 from flows.store_check import check_data_dir, check_store
@@ -87,7 +87,7 @@ def doctor(
         board_port,
         [feed(name) for name in named if name in feeds()]
         if named
-        else [one for one in feeds().values() if one.by_default],
+        else [one for one in feeds().values() if one.by_default and one.polls is not no_polls],
     )
     findings = asyncio.run(examine(patient))
     problems = sum(one.level == "problem" for one in findings)

@@ -123,6 +123,12 @@ def judge(counted: dict[str, Any]) -> None:
     assert counted["refused"] == 0
 
 
+@pytest.fixture(autouse=True)
+def _told_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Millions of seconds pass."""
+    monkeypatch.setattr("connectors.poller.TOLD_S", 600.0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_hour_of_restarts_exceeds_no_window_of_the_vendor(name: str, tmp_path: Path) -> None:
     judge(polled(name, tmp_path / "budgets.sqlite3", 3600.0, 1))
