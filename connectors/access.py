@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from connectors.endpoint import feed_url, is_own_machine
-from connectors.feed import Chosen, Feed, Plan
+from connectors.feed import Chosen, Feed, Plan, PlanError
 from connectors.keys import key
 from connectors.settings import Polled, seconds
+from connectors.venue import ParseError
 
 _UNSET = Polled()
 
@@ -49,12 +50,16 @@ def access(
     Raises:
         EndpointError: the address is not https (http on the own machine).
         KeyValueError: the variable of the key holds none that can be used.
-        PlanError: there is no such plan, or it needs a key that is not there.
+        PlanError: there is no such plan, it needs a key that is not there, or symbols or path are none of the feed's.
     """
     secret = key(feed.key_env, environ) if feed.key_env else None
     plan = feed.plan(settings.plan or "", secret is not None)
     every_s = seconds(settings.every) if settings.every else None
     chosen = Chosen(plan, symbols or settings.symbols or feed.symbols, every_s, settings.path or "")
+    try:
+        feed.polls(chosen)
+    except ParseError as error:
+        raise PlanError(f"{feed.name}: {error}") from None
     sent = secret.reveal() if secret and not plan.keyless else ""
     return Access(feed, chosen, feed_url(feed.name, plan.url, environ, settings.url), sent)
 

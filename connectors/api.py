@@ -20,7 +20,7 @@ from connectors.feed import Answer, Outcome, Verdict
 from connectors.keys import Redactor, Secret
 from connectors.reconnect import Backoff, Random
 from connectors.record import LINE_BYTES_MAX
-from connectors.rest import TIMEOUT_S
+from connectors.rest import TIMEOUT_S, SentOnce
 from connectors.venue import ParseError, Request
 
 ATTEMPTS_MAX = 4
@@ -184,7 +184,9 @@ class Api:
         headers = {**conditions, **self._auth.headers}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
         # A key is for the host it was given for: no redirect is followed.
-        async with self._http.get(url, headers=headers, timeout=timeout, allow_redirects=False) as response:
+        async with self._http.get(
+            url, headers=headers, timeout=timeout, allow_redirects=False, middlewares=(SentOnce(),)
+        ) as response:
             body = await _read(response)
             told = {name.lower(): self._redactor.text(value) for name, value in response.headers.items()}
             return Received(time.time_ns(), Answer(response.status, told, self._cut(body)))

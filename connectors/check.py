@@ -243,11 +243,11 @@ def way_to(
 async def check_feed(found: Access, http: aiohttp.ClientSession, budgets: Path | None) -> list[Finding]:
     """Whether a polled feed answers and accepts the key, and what is left of its plan.
 
-    What is asked is charged to the budget, if there is one at `budgets`.
+    What is asked is charged to the budget in the file `budgets`, without one to none.
     """
     name = found.feed.name
     try:
-        budget = Budget(budgets if budgets and budgets.exists() else ":memory:", found.account, found.plan)
+        budget = Budget(budgets or ":memory:", found.account, found.plan)
         try:
             findings = [await _check_api(found, http, budget)]
             return findings + _check_budget(f"{name} budget", budget)

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from connectors import budget
 from connectors.access import Access, access
 from connectors.budget import BudgetError
-from connectors.connect import Connector, Followed, run_until_signalled
+from connectors.connect import Connector, FollowedMarket, run_until_signalled
 from connectors.endpoint import EndpointError, endpoint
 from connectors.feed import PlanError, feed, feeds
 from connectors.keys import KeyValueError, key
@@ -184,13 +184,13 @@ def _budgets(given: Path | None, data_dir: Path | None) -> Path:
     return given or Path(data_dir or "") / budget.FILE
 
 
-def _market(name: str, symbols: tuple[str, ...]) -> Followed:
+def _market(name: str, symbols: tuple[str, ...]) -> FollowedMarket:
     found, chosen = market(name), configuration().settings.venue(name)
     if chosen.depth is not None:
         found = found.at_depth(chosen.depth)
     secret = key(found.live.key_env, os.environ) if found.live.key_env else None
     where = endpoint(found, os.environ, chosen)
-    return Followed(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
+    return FollowedMarket(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
 
 
 def _feed(name: str, symbols: tuple[str, ...]) -> Access:

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class FollowedMarket:
     """One market to follow; without symbols those of the market. `key` is that of `Live.key_env`, "" without."""
 
     market: Market
@@ -49,7 +49,7 @@ class Connector:
     `budgets` is the file that holds what the keys of the feeds have used.
     """
 
-    markets: Sequence[Followed]
+    markets: Sequence[FollowedMarket]
     log: Log
     random: Random
     partitions: int = 4
@@ -124,19 +124,21 @@ async def _run(
 def _pollers(
     connector: Connector, http: aiohttp.ClientSession, outbox: Outbox, telemetry: Telemetry
 ) -> Iterator[Poller]:
-    """One a feed. Those that share a key take turns, and plan with a part of it each."""
-    users = Counter(x.account for x in connector.feeds)
-    turns = {account: asyncio.Lock() for account in users}
+    """One a feed. Those that share a key take turns, and plan with what the others poll."""
+    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    polls = {x.feed.name: x.feed.polls(x.chosen) for x in connector.feeds}
     for access in connector.feeds:
-        polls = access.feed.polls(access.chosen)
-        if not polls:
-            _log.warning(
-                "nothing to poll: it tells history only, or needs symbols or a path", feed=access.feed.name
-            )
+        name = access.feed.name
+        if not polls[name]:
+            _log.warning("nothing to poll: it tells history only, or needs symbols or a path", feed=name)
             continue
+        beside = [
+            poll for x in connector.feeds if x.account == access.account and x.feed.name != name
+            for poll in polls[x.feed.name]
+        ]  # fmt: skip
         budget = Budget(connector.budgets, access.account, access.plan)
         api = Api(access, http, budget, connector.random, turns[access.account])
-        yield Poller(api, polls, outbox, telemetry, connector.random, 1 / users[access.account])
+        yield Poller(api, polls[name], outbox, telemetry, connector.random, beside)
 
 
 async def _report(outbox: Outbox, telemetry: Telemetry) -> None:

@@ -42,10 +42,14 @@ class Out(Protocol):
         """Return when there is room for more."""
 
 
-def stretched(polls: Sequence[Poll], plan: Plan, share: float = POLLED_SHARE) -> list[Poll]:
-    """The polls, all as much slower as it takes to use no more than that share of each limit of the plan."""
-    in_turn = sum(plan.spacing_s / x.every_s * x.pages_max for x in polls) / share
-    factor = max([1.0, in_turn, *(_needed(polls, x) / (x.units * share) for x in plan.limits)])
+def stretched(polls: Sequence[Poll], plan: Plan, beside: Sequence[Poll] = ()) -> list[Poll]:
+    """The polls, all as much slower as it takes to use no more than POLLED_SHARE of each limit of the plan.
+
+    `beside` are polls of other feeds that use the same key.
+    """
+    every = [*polls, *beside]
+    in_turn = sum(plan.spacing_s / x.every_s * x.pages_max for x in every) / POLLED_SHARE
+    factor = max([1.0, in_turn, *(_needed(every, x) / (x.units * POLLED_SHARE) for x in plan.limits)])
     return [replace(poll, every_s=poll.every_s * factor) for poll in polls]
 
 
@@ -85,12 +89,12 @@ class Poller:
         outbox: Out,
         telemetry: Telemetry,
         random: Random,
-        share: float = 1.0,
+        beside: Sequence[Poll] = (),
     ) -> None:
-        """`share`: of the plan, where others poll with the same key."""
+        """`beside`: what other feeds poll with the same key."""
         self._api, self._feed = api, api.feed
         self._outbox, self._random = outbox, random
-        slowed = stretched(polls, api.plan, POLLED_SHARE * share)
+        slowed = stretched(polls, api.plan, beside)
         self.polled = [_Polled(x, telemetry.feed(api.feed.name, x.name)) for x in slowed]
         for before, after in zip(polls, slowed, strict=True):
             if after.every_s > before.every_s:
@@ -120,7 +124,9 @@ class Poller:
         """Say of polls that wait why they do."""
         for polled in self.polled:
             if polled.is_asking and self._api.holds:
-                polled.told.become(State.STALE, self._api.holds)
+                polled.told.become(
+                    State.STALE if polled.told.received_ns else State.CONNECTING, self._api.holds
+                )
 
     async def _follow(self, at: int, polled: _Polled) -> NoReturn:
         poll = polled.poll

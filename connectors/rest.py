@@ -81,6 +81,25 @@ class Answer:
     body: bytes
 
 
+class SentOnce:
+    """Middleware of one request: lets it leave once, for it is paid for once.
+
+    aiohttp by itself sends a GET again if its connection breaks (3.14, client.py, _retry_connection).
+    """
+
+    def __init__(self) -> None:
+        self._has_left = False
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Send it, or raise if that has been done."""
+        if self._has_left:
+            raise aiohttp.ServerDisconnectedError("the connection broke")
+        self._has_left = True
+        return await handler(request)
+
+
 class Rest:
     """GET requests to one host, one at a time, in the order asked for: after a stop sign none is under way."""
 
@@ -144,7 +163,7 @@ class Rest:
             await asyncio.sleep(wait_s)
         used = None
         try:
-            async with self._http.get(self._base_url + request.path) as response:
+            async with self._http.get(self._base_url + request.path, middlewares=(SentOnce(),)) as response:
                 used = _number(response.headers, self._weight_header)
                 body = await _read(response)
                 return response, Answer(time.time_ns(), body)

@@ -52,8 +52,9 @@ class Route(IntEnum):
     DEPTH = 1
     SNAPSHOT = 2
     TRADE = 3  # of the tape: trades, and prices of a source that has no trades
-    OTHER = 4  # known, of no interest to the book: best quotes, klines, acknowledgements ...
+    OTHER = 4  # known, of no interest to books and tape: best quotes, acknowledgements ...
     SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
+    BAR = 6  # of the tape: bars as they grow
 
 
 @dataclass(frozen=True, slots=True)

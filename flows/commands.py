@@ -307,10 +307,17 @@ def _check(job: backfills.Job) -> None:
     """Raises Failure where the feed does not tell what is asked for."""
     feed, history = job.access.feed, job.access.feed.history
     if history is None or job.interval_s not in history.intervals_s:
-        offered = ", ".join(f"{x // 60}m" for x in history.intervals_s) if history else "none"
-        raise Failure(f"expected as interval of {feed.name} one of {offered}, found {job.interval_s} s")
+        offered = ", ".join(map(_span_text, history.intervals_s)) if history else "none"
+        found = _span_text(job.interval_s)
+        raise Failure(f"expected as interval of {feed.name} one of {offered}, found {found}")
     if job.trades and history.trades is None:
         raise Failure(f"expected no --trades: {feed.name} tells no past ones")
+
+
+def _span_text(span_s: int) -> str:
+    """1m, 4h, 1d."""
+    unit, name = next((x for x in ((86_400, "d"), (3600, "h"), (60, "m")) if span_s % x[0] == 0), (1, "s"))
+    return f"{span_s // unit}{name}"
 
 
 def _say(text: str) -> None:

@@ -19,7 +19,7 @@ from connectors.background import Resolver, in_background
 from connectors.check import TIMEOUT_S, Finding, check_feed, check_key, check_log, check_venue, way_to
 from connectors.commands import configuration
 from connectors.endpoint import EndpointError, endpoint
-from connectors.feed import Feed, feed, feeds
+from connectors.feed import Feed, feed, feeds, no_polls
 from connectors.settings import Configuration
 from connectors.venue import Market, market, markets
 from flows.store_check import check_data_dir, check_store
@@ -87,7 +87,7 @@ def doctor(
         board_port,
         [feed(name) for name in named if name in feeds()]
         if named
-        else [one for one in feeds().values() if one.by_default],
+        else [one for one in feeds().values() if one.by_default and one.polls is not no_polls],
     )
     findings = asyncio.run(examine(patient))
     problems = sum(one.level == "problem" for one in findings)
@@ -149,8 +149,14 @@ async def _check_feed(one: Feed, patient: Patient, http: aiohttp.ClientSession) 
     found, findings = way_to(one, patient.environ, settings, patient.named)
     if found is None:
         return findings
-    file = patient.data_dir / budget.FILE if patient.data_dir else None
-    return findings + await check_feed(found, http, file)
+    budgets = await in_background(lambda: _budgets(patient.data_dir))
+    return findings + await check_feed(found, http, budgets)
+
+
+def _budgets(data_dir: Path | None) -> Path | None:
+    """The file of the budgets, where there is one: the doctor makes none."""
+    path = data_dir / budget.FILE if data_dir else None
+    return path if path and path.exists() else None
 
 
 def _check_log(patient: Patient) -> list[Finding]:

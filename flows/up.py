@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from connectors.access import is_open
-from connectors.feed import Chosen, Feed, feeds
+from connectors.feed import Feed, feeds
 from connectors.log import HEALTH, open_log
 from connectors.settings import VARIABLE, Configuration
 from connectors.simulator.api import apis
@@ -158,12 +158,17 @@ def simulated_environment(followed: Mapping[str, Sequence[str]], port: int) -> d
 def simulated_feeds() -> tuple[str, ...]:
     """The polled feeds of the demo."""
     return tuple(
-        name for name, one in sorted(feeds().items()) if one.by_default and name in apis() and _is_polled(one)
+        name
+        for name, one in sorted(feeds().items())
+        if _base(one) is not None and is_open(one, {one.key_env or "": DEMO_KEY})
     )
 
 
-def _is_polled(one: Feed) -> bool:
-    return any(one.polls(Chosen(plan, one.symbols)) for plan in one.plans)
+def _base(one: Feed) -> str | None:
+    """Where the simulator serves it: by itself, or with its market; None if it does not."""
+    if one.name in apis():
+        return f"/{one.name}"
+    return halves()[one.venue].base() if one.venue in halves() else None
 
 
 def simulated_feed_environment(port: int) -> dict[str, str]:
@@ -171,10 +176,9 @@ def simulated_feed_environment(port: int) -> dict[str, str]:
 
     The history of a simulated market is asked for where the market is.
     """
-    found = {}
+    found: dict[str, str] = {}
     for name, one in feeds().items():
-        base = f"/{name}" if name in apis() else halves()[one.venue].base() if one.venue in halves() else None
-        if base is None:
+        if (base := _base(one)) is None:
             continue
         variable = f"ISOTHERM_{name.upper()}"
         found |= {f"{variable}_{setting}": "" for setting in ("PLAN", "SYMBOLS", "EVERY", "PATH")}

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Column = (
-    Array | Sequence[str] | Sequence[bytes] | Sequence[Array] | Sequence[Sequence[str]] | Sequence[int | float | None]
-)
+Column = Array | Sequence[Any]
 
 NUMBERS = {
     "Bool": np.dtype("?"),
@@ -76,7 +74,7 @@ def _values(kind: str, column: Column) -> list[bytes]:
 
 
 def _strings(column: Column) -> bytes:
-    return b"".join(string(text if isinstance(text, bytes) else text.encode()) for text in column)  # type: ignore[union-attr]
+    return b"".join(string(text if isinstance(text, bytes) else text.encode()) for text in column)
 
 
 def _nullable(kind: str, column: Column) -> list[bytes]:
@@ -87,11 +85,11 @@ def _nullable(kind: str, column: Column) -> list[bytes]:
 
 
 def _arrays(kind: str, column: Column) -> list[bytes]:
-    ends = np.cumsum([len(values) for values in column], dtype="<u8")  # type: ignore[arg-type]
+    ends = np.cumsum([len(values) for values in column], dtype="<u8")
     if not len(ends) or not ends[-1]:
         return [ends.tobytes()]
     if kind == "String":
-        return [ends.tobytes(), _strings([text for texts in column for text in texts])]  # type: ignore[union-attr]
+        return [ends.tobytes(), _strings([text for texts in column for text in texts])]
     return [ends.tobytes(), _numbers(kind, np.concatenate(column)).tobytes()]
 
 

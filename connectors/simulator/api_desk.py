@@ -186,9 +186,8 @@ class _Account:
                 used.window, used.units = present, 0
             used.units += units
             used.most = max(used.most, used.units)
-            if used.units > window.units and (
-                over is None or _end_ms(window, now_ms) > _end_ms(over, now_ms)
-            ):
+            longer = over is None or _NAMING[window.span] < _NAMING[over.span]
+            if used.units > window.units and longer:
                 over = window
         return over
 

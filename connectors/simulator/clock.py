@@ -11,6 +11,11 @@ class VenueClock:
         self._manual_ms = (_wall_ms() if start_ms is None else start_ms) if manual else None
         self._begin_ms: int | None = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether it is moved by hand alone."""
+        return self._manual_ms is not None
+
     def now_ms(self) -> int:
         """The present."""
         return _wall_ms() if self._manual_ms is None else self._manual_ms

@@ -8,8 +8,9 @@ from dataclasses import replace
 import click
 
 from connectors.commands import Failure, Span
+from connectors.feed import feeds
 from connectors.simulator import faults
-from connectors.simulator.half import halves
+from connectors.simulator.half import DEMO_KEY, halves
 from connectors.simulator.server import HOST, Simulator
 from connectors.simulator.service import Options
 
@@ -31,9 +32,11 @@ from connectors.simulator.service import Options
     "--past", "past_s", type=Span(), default="15m", show_default=True, help="Played before the present."
 )
 def simulate(port: int, seed: int, symbols: str, chances: tuple[str, ...], past_s: float) -> None:
-    """Serve invented markets that speak like the venues, on this machine alone.
+    """Serve invented markets and polled APIs that speak like the real ones, on this machine alone.
 
-    Nothing it sends is real. The lines it prints, set in the environment, send `isotherm connect` there.
+    Nothing it sends is real. The lines it prints, set in the environment, send `isotherm connect` and `isotherm
+    backfill` there. Prices reach back five years; forex is traded around the clock. APIs count requests by key and
+    refuse what is beyond the limits of the key's plan.
 
     \b
     isotherm simulate --seed 7
@@ -61,11 +64,25 @@ async def _serve(options: Options) -> None:
             ws_url, rest_url = simulator.urls(market)
             click.echo(f"export ISOTHERM_{market.upper()}_WS={ws_url}")
             click.echo(f"export ISOTHERM_{market.upper()}_REST={rest_url}")
+        click.echo(f"# simulated APIs: {', '.join(simulator.apis)}; the key of all that want one: {DEMO_KEY}")
+        for name, url in _feed_urls(simulator).items():
+            click.echo(f"export ISOTHERM_{name.upper()}_URL={url}")
         serving = asyncio.ensure_future(simulator.failed())
         for stop in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(stop, serving.cancel)
         with suppress(asyncio.CancelledError):
             await serving
+
+
+def _feed_urls(simulator: Simulator) -> dict[str, str]:
+    """Where polled feeds are answered: at their API, or, of a venue's history, at the venue."""
+    urls = {}
+    for name, feed in sorted(feeds().items()):
+        if name in simulator.apis:
+            urls[name] = simulator.api_url(name)
+        elif feed.venue in simulator.venues:
+            urls[name] = simulator.urls(feed.venue)[1]
+    return urls
 
 
 def _symbols(text: str) -> tuple[str, ...]:

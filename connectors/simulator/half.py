@@ -67,8 +67,8 @@ class Desk(Protocol):
         """Bars that open within [from_ms, to_ms) and not after now, oldest first; the last may be open still.
 
         Up to five years back. Minutes that the market has played are its own bars, so that they agree with what
-        streams have told; a minute without a trade is missing. The others are the world's, on the symbol's ticks.
-        Forex is traded around the clock here.
+        streams have told; a minute without a trade is missing. The others are the world's, whose prices are on no
+        grid. Forex is traded around the clock here.
         """
 
 

@@ -13,7 +13,7 @@ class Texts:
     ) -> None:
         self._tick, self._price_decimals = units(grid.tick, price_decimals)
         self._lot, self._size_decimals = units(grid.lot, size_decimals)
-        self._tick_size, self._lot_size = grid.tick, grid.lot
+        self._tick_size, self._value_size = grid.tick, grid.tick * grid.lot
 
     def price(self, tick: int) -> str:
         """A price."""
@@ -29,7 +29,7 @@ class Texts:
 
     def value(self, ticks_lots: int) -> str:
         """Quote currency of a sum of ticks x lots."""
-        return f"{ticks_lots * self._tick_size * self._lot_size:.8f}"
+        return f"{ticks_lots * self._value_size:.8f}"
 
     def mean(self, tick: float) -> str:
         """A mean price in ticks."""
@@ -48,5 +48,7 @@ def decimal(count: int, decimals: int) -> str:
     """So many units of 10**-decimals."""
     if not decimals:
         return str(count)
-    scale = 10**decimals
-    return f"{count // scale}.{count % scale:0{decimals}d}"
+    text = str(count)
+    if len(text) <= decimals:
+        text = text.zfill(decimals + 1)
+    return f"{text[:-decimals]}.{text[-decimals:]}"

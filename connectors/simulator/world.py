@@ -13,6 +13,7 @@ never shrinks. The same seed and beginning give the same bars, in whatever order
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ PAST_MS = 5 * 366 * 86_400_000  # so far back before the beginning there are pri
 HOUR_S, DAY_S, WEEK_S = 3600, 86_400, 604_800
 BARS_MAX = 100_000  # in an answer
 AHEAD_MINUTES = 60  # the walk is drawn so far ahead at once
-MINUTE_WEEKS_KEPT, HOUR_WEEKS_KEPT, ASSET_WEEKS_KEPT = 48, 4096, 64
+MINUTE_WEEKS_KEPT, HOUR_WEEKS_KEPT, ASSET_WEEKS_KEPT = 64, 4096, 64
 ACTIVITY_SPREAD = 0.5
 # Measured on the simulated markets: what is traded for each market order, in typical levels and in fills.
 ORDER_LEVELS, FILLS = 0.17, 1.5
@@ -110,7 +111,7 @@ class SimulatedWorld:
             KeyError: an asset that there is not.
             ValueError: an interval that is no whole number of minutes dividing the day, nor one of days.
         """
-        if interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S) or interval_s <= 0:
+        if interval_s <= 0 or interval_s % 60 or (DAY_S % interval_s and interval_s % DAY_S):
             raise ValueError(
                 f"expected an interval of minutes that divide a day, or of days, found {interval_s} s"
             )
@@ -155,7 +156,7 @@ class SimulatedWorld:
         parts = []
         for week in range((from_ms - MONDAY_MS) // WEEK_MS, (to_ms - 1 - MONDAY_MS) // WEEK_MS + 1):
             week_ms = MONDAY_MS + week * WEEK_MS
-            grid = grids(base, quote, week, self._known(week, min(to_ms, week_ms + WEEK_MS)))
+            grid = grids(_like(base), _like(quote), week, self._known(week, min(to_ms, week_ms + WEEK_MS)))
             low, high = max(0, from_ms - week_ms) // every_ms, min(WEEK_MS, to_ms - week_ms) // every_ms
             counted = [
                 np.diff(np.floor(sums[low : high + 1] * per)).astype(np.int64)
@@ -275,6 +276,11 @@ class _Walk:
                 self._drawn_s += BLOCK_S
             self.minutes = np.concatenate([self.minutes, *parts])
         return len(self.minutes)
+
+
+def _like(name: str) -> str:
+    """The asset whose bars are the same: all that are one dollar for ever are the dollar."""
+    return "USD" if replace(ASSETS[name], name="USD") == ASSETS["USD"] else name
 
 
 def _volatility(base: str, quote: str) -> float:

@@ -85,7 +85,8 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "depthUpdate": Route.DEPTH,
         "trade": Route.TRADE,
         "aggTrade": Route.TRADE,
-        **other("bookTicker kline depth5 depth10 depth20 blockTrade avgPrice referencePrice"),
+        "kline": Route.BAR,
+        **other("bookTicker depth5 depth10 depth20 blockTrade avgPrice referencePrice"),
         **other("miniTicker !miniTicker 24hrMiniTicker ticker !ticker 24hrTicker 1hTicker 4hTicker 1dTicker"),
         **other("serverShutdown !serverShutdown"),
     }

@@ -70,7 +70,7 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         "orderbook": Route.DEPTH,
         "publicTrade": Route.TRADE,
-        "kline": Route.OTHER,
+        "kline": Route.BAR,
         "tickers": Route.OTHER,
         "allLiquidation": Route.OTHER,
     }

@@ -67,9 +67,10 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         "book": Route.DEPTH,
         "trade": Route.TRADE,
+        "ohlc": Route.BAR,
         "subscribe": Route.SUBSCRIPTION,
         "unsubscribe": Route.SUBSCRIPTION,
-        **dict.fromkeys(["heartbeat", "status", "instrument", "ohlc", "ticker", "pong", "ping"], Route.OTHER),
+        **dict.fromkeys(["heartbeat", "status", "instrument", "ticker", "pong", "ping"], Route.OTHER),
     }
 )
 # A request that could not be read is answered without its method.

@@ -131,18 +131,19 @@ class _BarMessage(msgspec.Struct, tag_field="ev", tag="XA"):
     c: Decimal
     v: Decimal
     s: Ms
-    e: Ms
+    e: Ms | None = None  # the vendor's examples of forex bars lack it
     vw: Decimal | None = None
 
     def event(self) -> Bar:
         _check(self.o, self.h, self.low, self.c)
-        if self.e <= self.s or not is_amount(self.v) or not (self.vw is None or is_amount(self.vw)):
+        end_ms = self.end_ms
+        if end_ms <= self.s or not is_amount(self.v) or not (self.vw is None or is_amount(self.vw)):
             raise ParseError(
-                f"expected a bar with a volume that ends after {self.s}, found {self.e}, {self.v}"
+                f"expected a bar with a volume that ends after {self.s}, found {end_ms}, {self.v}"
             )
         return Bar(
             symbol=symbol_of(self.pair),
-            interval_s=(self.e - self.s) // 1000,
+            interval_s=(end_ms - self.s) // 1000,
             open_ns=self.s * 10**6,
             open=self.o,
             high=self.h,
@@ -155,6 +156,11 @@ class _BarMessage(msgspec.Struct, tag_field="ev", tag="XA"):
             # It is sent when it is over.
             closed=True,
         )
+
+    @property
+    def end_ms(self) -> int:
+        second = str(self.__struct_config__.tag).endswith("S")
+        return self.s + (1000 if second else 60_000) if self.e is None else self.e
 
     def volume(self) -> Decimal | None:
         return self.v
@@ -255,7 +261,7 @@ def head(payload: bytes) -> Head:
         return Head(f"C.{symbol_of(first.p)}", first.t * 10**6)
     if isinstance(first, _BarMessage):
         channel = str(first.__struct_config__.tag)
-        return Head(f"{channel}.{symbol_of(first.pair)}", first.e * 10**6)
+        return Head(f"{channel}.{symbol_of(first.pair)}", first.end_ms * 10**6)
     return Head()
 
 

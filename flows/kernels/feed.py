@@ -3,7 +3,7 @@
 A fact's table has its fields as columns, with `received_ns` and `version`; None is NaN in a float, NULL in an integer.
 A bar that was still open when it was received is left out, as is what no table takes: order books, best quotes.
 
-Cost: 6 us a bar beside what the feed's `parse` takes.
+Cost: 3 us a bar beside what the feed's `parse` takes; its message and its place in an insert take 9 us more.
 """
 
 import math
@@ -42,6 +42,8 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     **{FACT_TABLES[fact]: (*fact.__struct_fields__, "received_ns", "version") for fact in FACTS},
 }  # fmt: skip
+# A feed raises ParseError alone; an answer that proves one wrong is set aside too, or no other would ever be read.
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 TRADE_ID_MAX = 2**64 - 1
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -70,8 +72,11 @@ class FeedKernel(LineKernel):
         except UnicodeDecodeError as error:
             raise ParseError(f"expected a path in UTF-8: {error}") from None
         found: dict[str, list[tuple[Any, ...]]] = {}
-        for row in self._feed.parse(path, line.payload, line.recv_ns):
-            self._add(row, line.recv_ns, found)
+        try:
+            for row in self._feed.parse(path, line.payload, line.recv_ns):
+                self._add(row, line.recv_ns, found)
+        except UNFORESEEN as error:
+            raise ParseError(f"{type(error).__name__}: {error}") from error
         return [Block.of(table, TABLE_COLUMNS[table], rows) for table, rows in found.items()]
 
     def _add(self, row: Row, recv_ns: int, found: dict[str, list[tuple[Any, ...]]]) -> None:
@@ -141,9 +146,7 @@ def _fact(fact: Any, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
 def _missing(fact: type) -> list[float | None]:
     """What stands for None in each field."""
     types: Iterable[Any] = (field.type for field in msgspec.structs.fields(fact))
-    return [
-        math.nan if isinstance(kind, UnionType) and float in get_args(kind) else None for kind in types
-    ]
+    return [math.nan if isinstance(kind, UnionType) and float in get_args(kind) else None for kind in types]
 
 
 _MISSING = {fact: _missing(fact) for fact in FACTS}

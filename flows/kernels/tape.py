@@ -1,10 +1,11 @@
-"""The tape kernel: the trades of one partition of a raw topic, as rows of `trades`, and its prices without trades.
+"""The tape kernel: the trades of one partition of a raw topic, as rows of `trades`, its prices without trades, bars.
 
 A trade is keyed by instrument, venue, time and trade id, so that one heard twice is one row. Venues offer single
 fills (`trade`) and fills of one taker order at one price taken together (`aggTrade`); where an instrument's topic
 holds both, the kind heard first counts and the other is left out, or volume would double.
 
-A source that tells prices without sizes fills `prices`; they never count as volume.
+A source that tells prices without sizes fills `prices`; they never count as volume. Bars that the venue tells, and
+bars made of prices, fill `bars` once they are over (`flows.kernels.bars`).
 
 Cost: about 8 us a trade (Python a line); other lines are passed over by the compiled router of the depth kernel, in
 0.1 us where the first key names the kind, else in the time its bytes take (1 to 2 GB/s).
@@ -20,12 +21,13 @@ import numpy as np
 
 from connectors import instruments, record
 from connectors.record import Line, LineError, Record
-from connectors.venue import Instrument, Market, ParseError, Price, Trade
+from connectors.venue import Bar, Event, Instrument, Market, ParseError, Price, Trade
+from flows.kernels import bars
 from flows.kernels import book as b
 from flows.kernels.block import Block
 from flows.kernels.depth import compact, wire_array
 
-DUMP_VERSION = 1
+DUMP_VERSION = 2
 PAYLOAD_HEAD_BYTES = 4096
 TORN = b"torn"  # stands for the origin of what is no line
 
@@ -34,6 +36,7 @@ TABLE_COLUMNS = {
         "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "aggregated", "received_ns", "version",
     ),
     "prices": ("instrument", "venue", "time_ns", "price", "bid", "ask", "received_ns", "version"),
+    "bars": bars.COLUMNS,
     "dead_letters": (
         "topic", "partition", "offset", "position", "reason", "detail", "received_ns", "payload", "version",
     ),
@@ -49,6 +52,7 @@ class TapeKernel:
         self._wire = wire_array(market)
         self._aggregated: dict[str, bool] = {}
         self._instruments: dict[str, str] = {}
+        self._stream_bars, self._price_bars = bars.StreamBars(market.name), bars.PriceBars(market.name)
         self.counts: Counter[str] = Counter()
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
@@ -65,10 +69,8 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        return {
-            name: self.counts[name]
-            for name in ("trades_stored", "trades_left_out", "prices_stored", "dead_letters")
-        }
+        names = ("trades_stored", "trades_left_out", "prices_stored", "bars_stored", "dead_letters")
+        return {name: self.counts[name] for name in names} | {"prices_left_out": self._price_bars.left_out}
 
     def _lines(self, body: bytes) -> Iterator[tuple[int, Line]]:
         """The lines that may hold trades or prices, control lines, and where each stands in the record.
@@ -110,19 +112,31 @@ class TapeKernel:
             if line.origin == record.INSTRUMENT:
                 self._on_instrument(line.payload)
             return
+        self._price_bars.heard(line.origin, line.recv_ns)
         try:
-            events = self._market.parse(line.payload)
+            for event in self._market.parse(line.payload):
+                self._on_event(event, line, rows)
         except ParseError as error:
             self.counts["dead_letters"] += 1
             rows["dead_letters"].append(self._dead_letter(line, where, str(error)))
+
+    def _on_event(self, event: Event, line: Line, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+        found: Iterable[tuple[Any, ...]]
+        if isinstance(event, Trade):
+            if self._counts(event):
+                rows["trades"].append(self._row(event, line.recv_ns))
             return
-        for event in events:
-            if isinstance(event, Trade):
-                if self._counts(event):
-                    rows["trades"].append(self._row(event, line.recv_ns))
-            elif isinstance(event, Price):
-                self.counts["prices_stored"] += 1
-                rows["prices"].append(self._price_row(event, line.recv_ns))
+        if isinstance(event, Price):
+            self.counts["prices_stored"] += 1
+            rows["prices"].append(self._price_row(event, line.recv_ns))
+            found = self._price_bars.on_price(event, self._name(event.symbol), line.origin, line.recv_ns)
+        elif isinstance(event, Bar):
+            found = self._stream_bars.on_bar(event, self._name(event.symbol), line.origin, line.recv_ns)
+        else:
+            return
+        before = len(rows["bars"])
+        rows["bars"] += found
+        self.counts["bars_stored"] += len(rows["bars"]) - before
 
     def _on_instrument(self, payload: bytes) -> None:
         try:
@@ -130,6 +144,7 @@ class TapeKernel:
         except ParseError:
             return  # set aside by the depth flow
         self._instruments[found.symbol] = found.instrument
+        self._stream_bars.forget(found.symbol)
 
     def _counts(self, trade: Trade) -> bool:
         wanted = self._aggregated.setdefault(trade.symbol, trade.aggregated) == trade.aggregated
@@ -152,26 +167,34 @@ class TapeKernel:
 
     def _dead_letter(self, line: Line, where: tuple[bytes, int, int], detail: str) -> tuple[Any, ...]:
         _, offset, position = where
-        reason = "malformed trade" if self._market.has_book else "malformed message"
         head = line.payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace")
         return (
-            self._market.topic, self._partition, offset, position, reason, detail[:500], line.recv_ns, head,
-            line.recv_ns,
+            self._market.topic, self._partition, offset, position, "malformed message", detail[:500], line.recv_ns,
+            head, line.recv_ns,
         )  # fmt: skip
 
     def dump(self) -> bytes:
         """All state."""
-        return msgspec.msgpack.encode((DUMP_VERSION, self._aggregated, self._instruments, dict(self.counts)))
+        made = self._stream_bars.dump(), self._price_bars.dump()
+        state = DUMP_VERSION, self._aggregated, self._instruments, dict(self.counts), *made
+        return msgspec.msgpack.encode(state)
 
     def load(self, state: bytes) -> None:
-        """Take the state that `dump` gave. Raises ValueError if another version of this kernel wrote it."""
+        """Take the state that `dump` gave, or that of version 1, which had no bars.
+
+        Raises:
+            ValueError: another version of this kernel wrote it.
+        """
         version, *rest = msgspec.msgpack.decode(state)
-        if version != DUMP_VERSION:
+        if version not in (1, DUMP_VERSION):
             raise ValueError(
                 f"expected kernel state of version {DUMP_VERSION}, found {version}: "
                 "remove the flow's recovery directory to rebuild from the raw topic"
             )
-        self._aggregated, self._instruments, counts = rest
+        self._aggregated, self._instruments, counts, *made = rest
+        if made:
+            self._stream_bars.load(made[0])
+            self._price_bars.load(made[1])
         self.counts = Counter(counts)
 
 

@@ -1,11 +1,13 @@
 """What doctor finds about venues and the log, against a server of this machine."""
 
 import asyncio
+import dataclasses
 import datetime as dt
 import ipaddress
 import json
 import ssl
 import stat
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from email.utils import formatdate
@@ -21,9 +23,11 @@ from cryptography.x509.oid import NameOID
 
 from connectors import check
 from connectors.background import Resolver
+from connectors.budget import Budget
 from connectors.check import (
     Answer,
     Finding,
+    check_feed,
     check_folder,
     check_key,
     check_log,
@@ -31,11 +35,16 @@ from connectors.check import (
     judge_clock,
     judge_key,
     judge_status,
+    way_to,
 )
 from connectors.endpoint import Endpoint
 from connectors.file_log import FileLog
 from connectors.keys import Secret
+from connectors.settings import Polled
 from connectors.venue import Market, market, markets
+from tests.connectors.toy_feed import KEY_ENV, Vendor, toy
+from tests.connectors.toy_feed import PLANTED as PLANTED_TOY
+from tests.connectors.toy_feed import serving as toy_serving
 
 SPOT = market("binance_spot")
 KEY = "ISOTHERM_FINNHUB_KEY"
@@ -318,3 +327,109 @@ def test_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free:
     monkeypatch.setattr(check.shutil, "disk_usage", lambda path: type("Usage", (), {"free": free}))
     (found,) = check_folder("log", tmp_path / "not" / "there" / "yet")
     assert found.level == level and bool(found.advice) == (level != "ok")
+
+
+# ---- polled feeds
+
+
+TOY_KEY = {KEY_ENV: PLANTED_TOY}
+NO_CHECK = dataclasses.replace(toy(), key_check=None)
+
+
+def feed_examined(
+    answer: web.Response, key: str = PLANTED_TOY, budgets: Path | None = None
+) -> dict[str, Finding]:
+    vendor = Vendor()
+    vendor.answer = lambda _: answer
+
+    async def run() -> list[Finding]:
+        async with toy_serving(vendor, key=key) as access, aiohttp.ClientSession() as http:
+            return await check_feed(access, http, budgets)
+
+    found = {one.check: one for one in asyncio.run(run())}
+    assert [x.path for x in vendor.asked] == ["/v1/key"]
+    assert vendor.keys() == {key}
+    assert "nted" not in repr(found)
+    return found
+
+
+def test_a_feed_that_answers_is_well(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite3"
+    path.touch()
+    found = feed_examined(web.json_response({}), budgets=path)
+    assert found["toy api"].level == "ok" and "accepts the key" in found["toy api"].found
+    # What was asked has its price.
+    assert (
+        found["toy budget"].found
+        == "29 left of 30 in 60 s, 499 left of 500 in 1 days, 9999 left of 10000 in 31 days"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "said", "advice"),
+    [
+        ({"error": PLANTED_TOY}, "problem", "key refused: ***", KEY_ENV),
+        ({"error": "plan"}, "problem", "not in this plan", "plan bears"),
+        ({"error": "wait"}, "warning", "wants silence", "wait"),
+        ({"error": "again"}, "warning", "try again", "later"),
+    ],
+)
+def test_a_feed_that_refuses(answer: dict[str, str], level: str, said: str, advice: str) -> None:
+    found = feed_examined(web.json_response(answer))["toy api"]
+    assert found.level == level and said in found.found and advice in found.advice
+
+
+def test_a_budget_that_is_used_up_is_not_asked_of(tmp_path: Path) -> None:
+    path, vendor = tmp_path / "budgets.sqlite3", Vendor()
+
+    async def run() -> list[Finding]:
+        async with toy_serving(vendor) as access, aiohttp.ClientSession() as http:
+            budget = Budget(path, access.account, access.plan)
+            while not budget.take(time.time()):
+                pass
+            return await check_feed(access, http, path)
+
+    api, left = asyncio.run(run())
+    assert api.level == left.level == "warning" and "not asked for" in api.found
+    assert "0 left of 30 in 60 s" in left.found and vendor.asked == []
+
+
+def test_a_feed_that_is_not_there() -> None:
+    async def run() -> list[Finding]:
+        async with toy_serving(Vendor()) as access:
+            pass
+        async with aiohttp.ClientSession() as http:
+            return await check_feed(dataclasses.replace(access, feed=NO_CHECK), http, None)
+
+    api, _ = asyncio.run(run())
+    assert api.level == "problem" and "Connection refused" in api.found
+
+
+def test_a_file_of_budgets_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.sqlite3"
+    path.write_bytes(b"no database" * 1000)
+
+    async def run() -> list[Finding]:
+        async with toy_serving(Vendor()) as access, aiohttp.ClientSession() as http:
+            return await check_feed(access, http, path)
+
+    (found,) = asyncio.run(run())
+    assert found.check == "toy budget" and found.level == "problem"
+
+
+def test_the_way_to_a_feed() -> None:
+    found, (said,) = way_to(toy(), TOY_KEY, Polled(), wanted=True)
+    assert found is not None and said.level == "ok" and said.found == f"{KEY_ENV} is set: plan free"
+    found, (said,) = way_to(toy(), {}, Polled(), wanted=True)
+    assert found is not None and said.found == "none is needed: plan keyless"
+    keyed = dataclasses.replace(toy(), plans=toy().plans[:1])
+    for wanted, level in ((True, "problem"), (False, "warning")):
+        found, (said,) = way_to(keyed, {}, Polled(), wanted)
+        assert found is None and said.level == level and KEY_ENV in said.found
+    for environ, settings in (
+        ({KEY_ENV: "two words"}, Polled()),
+        (TOY_KEY, Polled(plan="gold")),
+        (TOY_KEY, Polled(url="http://toy.example")),
+    ):
+        found, (said,) = way_to(toy(), environ, settings, wanted=False)
+        assert found is None and said.level == "problem" and "two words" not in said.found

@@ -1,5 +1,7 @@
 """The command `isotherm connect`, as a process."""
 
+import asyncio
+import dataclasses
 import os
 import signal
 import socket
@@ -13,11 +15,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
+from aiohttp import web
 from click.testing import CliRunner
 
 from connectors.commands import connect
+from connectors.connect import Connector, run
+from connectors.feed import MINUTE_S, Limit, Poll
 from connectors.file_log import FileLog
 from connectors.record import decode_lines
+from connectors.telemetry import State, Telemetry
+from connectors.venue import Request
+from tests.connectors.toy_feed import MOOD, PLANTED, Vendor, mood, serving, toy
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = """
@@ -108,6 +117,62 @@ def test_it_follows_a_venue_until_it_is_told_to_stop(tmp_path: Path, number: sig
 def test_wrong_input_is_told(arguments: list[str], said: str) -> None:
     result = CliRunner().invoke(connect, arguments)
     assert result.exit_code in (1, 2) and said in result.output
+
+
+def test_polled_feeds_need_a_place_for_their_budgets_and_a_key(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.delenv("ISOTHERM_COINMARKETCAP_KEY", raising=False)
+    for arguments, said in [
+        (["coingecko", "--log", "file:x"], "expected --budgets or --data-dir"),
+        (["coinmarketcap", "--data-dir", str(tmp_path)], "set ISOTHERM_COINMARKETCAP_KEY"),
+    ]:
+        result = CliRunner().invoke(connect, arguments)
+        assert result.exit_code == 2 and said in result.output
+    for name, value, said in [
+        ("ISOTHERM_COINGECKO_URL", "http://me:pw@example.org", "ISOTHERM_COINGECKO_URL: expected https://"),
+        ("ISOTHERM_COINGECKO_KEY", "two words", "ISOTHERM_COINGECKO_KEY: expected a key"),
+    ]:
+        result = CliRunner().invoke(connect, ["coingecko", "--data-dir", str(tmp_path)], env={name: value})
+        assert result.exit_code == 2 and said in result.output
+        assert "pw" not in result.output and "two words" not in result.output
+
+
+def test_feeds_are_polled_into_topics_of_one_partition(tmp_path: Path) -> None:
+    """Two feeds with one key, that one of them is refused with; and no market at all."""
+    vendor, log = Vendor(), FileLog(tmp_path / "log")
+
+    def answer(request: web.Request) -> web.Response:
+        return web.json_response({"error": PLANTED}) if "bad" in request.path else mood(len(vendor.asked))
+
+    vendor.answer = answer
+    good = toy(polls=lambda _: [Poll("mood", MOOD, 0.05)])
+    bad = dataclasses.replace(good, name="bad", polls=lambda _: [Poll("no", Request("/bad", 1), 0.05)])
+    idle = dataclasses.replace(good, name="idle", polls=lambda _: [])
+
+    async def main() -> Telemetry:
+        async with serving(vendor) as access:
+            plan = dataclasses.replace(access.plan, limits=(Limit(10**6, MINUTE_S),))
+            ways = [
+                dataclasses.replace(access, feed=x, chosen=access.chosen._replace(plan=plan))
+                for x in (good, bad, idle)
+            ]
+            connector = Connector([], log, lambda: 0.0, 4, feeds=ways, budgets=tmp_path / "budgets.sqlite3")
+            stop = asyncio.Event()
+            running = asyncio.ensure_future(run(connector, stop))
+            while len(vendor.asked) < 8 or not log.reader("health", 0).poll():  # noqa: ASYNC110 - of a server
+                await asyncio.sleep(0.05)
+            stop.set()
+            return await running
+
+    with structlog.testing.capture_logs() as said:
+        telemetry = asyncio.run(main())
+    assert log.topics() == {"health": 1, "raw.bad": 1, "raw.idle": 1, "raw.toy": 1}
+    lines = [x for record in log.reader("raw.toy", 0).poll(1 << 30) for x in decode_lines(record.body)]
+    assert len(lines) > 3 and {x.origin for x in lines} == {MOOD.origin}
+    assert telemetry.feed("toy", "mood").state == State.LIVE
+    stopped = telemetry.feed("bad", "no")
+    assert stopped.state == State.DOWN and stopped.reason == "key refused: ***"
+    assert vendor.busiest == 1 and sum("bad" in x.path for x in vendor.asked) == 1
+    assert PLANTED not in repr(said) and any("nothing to poll" in x["event"] for x in said)
 
 
 def test_an_address_without_encryption_is_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.settings import Settings, SettingsError, load, path_of
+from connectors.settings import Polled, Settings, SettingsError, load, path_of
 from connectors.venue import markets
 from flows.commands import FLOWS
 from tests.conftest import ROOT
@@ -43,13 +43,24 @@ depth = 1000
 
 [venues.binance_spot]
 enabled = false
+
+[feeds.coingecko]
+plan = "pro"
+url = "https://pro.example.org"
+symbols = ["bitcoin", "ethereum"]
+every = "10m"
+
+[feeds.finviz]
+enabled = false
+path = "/export.ashx?v=111&f=cap_largeover"
 """
+FEEDS = ("coingecko", "finviz", "alpha_vantage")
 
 
 def read(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -> Settings:
     path = tmp_path / "isotherm.toml"
     path.write_text(text, encoding="utf-8")
-    return load(path, environ or {}, MARKETS, PROCESSES)
+    return load(path, environ or {}, MARKETS, PROCESSES, FEEDS)
 
 
 def test_every_setting(tmp_path: Path) -> None:
@@ -61,7 +72,12 @@ def test_every_setting(tmp_path: Path) -> None:
         "5s",
     )
     assert (found.board.port, found.metrics) == (5007, {"connect": 9101, "depth": 9102})
-    assert found.followed == ("kraken",)
+    assert found.followed == ("kraken", "coingecko")
+    coingecko = found.feed("coingecko")
+    assert (coingecko.plan, coingecko.url, coingecko.every) == ("pro", "https://pro.example.org", "10m")
+    assert coingecko.symbols == ("bitcoin", "ethereum") and coingecko.path is None
+    assert found.feed("finviz").path == "/export.ashx?v=111&f=cap_largeover"
+    assert found.feed("alpha_vantage") == Polled()
     kraken = found.venue("kraken")
     assert kraken.symbols == ("BTC/USD", "EUR/USD", "xbteur", "OANDA:EUR_USD", "X:BTC-USD")
     assert (kraken.ws, kraken.rest) == ("wss://ws.example.org", None)
@@ -86,19 +102,29 @@ def test_the_environment_wins(tmp_path: Path) -> None:
             "ISOTHERM_KRAKEN_SYMBOLS": "ETH/USD, SOL/USD",
             "ISOTHERM_BINANCE_SPOT_ENABLED": "true",
             "ISOTHERM_TWELVE_DATA_SYMBOLS": "EUR/USD",
+            "ISOTHERM_COINGECKO_PLAN": "demo",
+            "ISOTHERM_COINGECKO_ENABLED": "false",
+            "ISOTHERM_ALPHA_VANTAGE_SYMBOLS": "EUR/USD,IBM",
+            "ISOTHERM_ALPHA_VANTAGE_EVERY": "1h",
+            "ISOTHERM_FINVIZ_ENABLED": "true",
+            "ISOTHERM_FINVIZ_PATH": "/export.ashx?v=152",
         },
     )
     assert (found.data_dir, found.log.url, found.log.partitions) == ("elsewhere", "kafka:a:9092,b:9092", 2)
     assert (found.board.port, found.metrics) == (5008, {"connect": 9101, "depth": 9999})
     assert found.venue("kraken").symbols == ("ETH/USD", "SOL/USD")
-    assert found.followed == ("kraken", "binance_spot")  # symbols alone do not make a market followed
+    # Symbols alone do not make a market or feed followed.
+    assert found.followed == ("kraken", "binance_spot", "finviz")
+    assert (found.feed("coingecko").plan, found.feed("coingecko").every) == ("demo", "10m")
+    assert found.feed("alpha_vantage") == Polled(enabled=False, symbols=("EUR/USD", "IBM"), every="1h")
+    assert found.feed("finviz").path == "/export.ashx?v=152"
     assert found.venue("twelve_data").symbols == ("EUR/USD",)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("datadir = 'x'", "settings: expected one of data_dir, log, store, connect, board, metrics, venues, found"),
+        ("datadir = 'x'", "settings: expected one of data_dir, log, store, connect, board, metrics, venues, feeds,"),
         ("[log]\nurls = 'x'", "log: expected one of url, partitions, keep, found 'urls'"),
         ("[log]\npartitions = 'four'", "log.partitions: expected int, found 'four'"),
         ("[log]\npartitions = 0", "log.partitions: expected int >= 1, found '0'"),
@@ -117,6 +143,11 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("[venues.kraken]\ndepth = 1.5", "venues.kraken.depth: expected int, found '1.5'"),
         ("[venues.kraken]\ndepth = 0", "venues.kraken.depth: expected int >= 1, found '0'"),
         ("[venues.kraken]\nenabled = 1", "venues.kraken.enabled: expected bool, found '1'"),
+        ("[feeds.coingeko]", "feeds: expected one of alpha_vantage, coingecko, finviz, found 'coingeko'"),
+        ("feeds = 3", "feeds: expected a table, found '3'"),
+        ("[feeds.finviz]\npath = 'export'", "feeds.finviz.path: expected a path without blanks"),
+        ("[feeds.finviz]\nevery = 'often'", "feeds.finviz.every: expected a span such as 90s"),
+        ("[feeds.finviz]\nws = 'x'", "feeds.finviz: expected one of enabled, plan, url, symbols, every, path, found"),
         ("a = ", "expected TOML in UTF-8, found: "),
         ("a = 1\na = 2", "expected TOML in UTF-8, found: "),
     ],
@@ -155,6 +186,9 @@ def test_a_wrong_variable_is_told(tmp_path: Path, name: str, value: str, said: s
         "[store]\nclickhouse = 'https://writer:pl4nted@db:8443'",
         "ISOTHERM_TWELVE_DATA_KEY = 'pl4nted'",
         "[[list]]\nsecret = 'pl4nted'",
+        "[feeds.coingecko]\nkey = 'pl4nted'",
+        "[feeds.finviz]\npath = '/export.ashx?v=111&auth=pl4nted'",
+        "[feeds.coingecko]\nurl = 'https://x.example?x_cg_demo_api_key=pl4nted'",
         "venues = ['https://me:pl4nted@host']",
     ],
 )
@@ -164,6 +198,16 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: str
     ) as refused:
         read(tmp_path, text)
     assert "pl4nted" not in str(refused.value)
+
+
+def test_a_key_in_a_path_is_refused_in_the_environment_too(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="environment: ISOTHERM_FINVIZ_PATH: expected no key") as refused:
+        read(tmp_path, "", {"ISOTHERM_FINVIZ_PATH": "/export.ashx?auth=pl4nted"})
+    assert "pl4nted" not in str(refused.value)
+
+
+def test_feeds_alone_are_enough(tmp_path: Path) -> None:
+    assert read(tmp_path, "[feeds.coingecko]").followed == ("coingecko",)
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
@@ -233,17 +277,20 @@ def test_which_file(tmp_path: Path) -> None:
     assert path_of(None, {"ISOTHERM_CONFIG": ""}, tmp_path) is None
 
 
+EXAMPLE_FEEDS = ("coingecko", "finviz")
 EXAMPLE = (ROOT / "isotherm.example.toml").read_text(encoding="utf-8")
 
 
 def test_the_example_sets_nothing_until_uncommented() -> None:
-    assert load(ROOT / "isotherm.example.toml", {}, markets(), ("connect", *FLOWS)) == Settings()
+    assert (
+        load(ROOT / "isotherm.example.toml", {}, markets(), ("connect", *FLOWS), EXAMPLE_FEEDS) == Settings()
+    )
 
 
 def test_the_example_shows_every_setting(tmp_path: Path) -> None:
     path = tmp_path / "isotherm.toml"
     path.write_text(re.sub(r"^#(?=[a-z\[])", "", EXAMPLE, flags=re.M), encoding="utf-8")
-    found = msgspec.to_builtins(load(path, {}, markets(), ("connect", *FLOWS)))
+    found = msgspec.to_builtins(load(path, {}, markets(), ("connect", *FLOWS), EXAMPLE_FEEDS))
     missing = [
         f"{name}.{key}"
         for name in ("log", "store", "connect", "board")
@@ -256,3 +303,5 @@ def test_the_example_shows_every_setting(tmp_path: Path) -> None:
     assert None not in venue.values() and venue["symbols"]
     live = markets()[name].live
     assert (venue["ws"], venue["rest"]) == (live.ws_url, live.rest_url)
+    shown = {name for feed in found["feeds"].values() for name, value in feed.items() if value}
+    assert shown == set(Polled.__struct_fields__) and set(found["feeds"]) == set(EXAMPLE_FEEDS)

@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from connectors.access import access
 from connectors.endpoint import endpoint
+from connectors.feed import feeds
 from connectors.keys import Secret, key
-from connectors.settings import Configuration, Settings, Venue
+from connectors.settings import Configuration, Polled, Settings, Venue
 from connectors.simulator.half import DEMO_KEY
 from connectors.venue import market, markets
 from flows.up import SERVERS, SymbolError, listing, parts, simulated_markets, unplayed_s
@@ -22,7 +24,10 @@ def test_without_a_file_it_follows_what_it_has_no_key_to_need_for(tmp_path: Path
     followed = followed[1 : followed.index("--data-dir")]
     assert {"binance_spot", "binance_futures", "twelve_data"} <= set(followed)
     assert "finnhub" not in followed
-    assert all(market(name).by_default for name in followed)
+    assert all({**markets(), **feeds()}[name].by_default for name in followed)
+    # Polled feeds that need no key, or have it; not those that tell history only.
+    assert {"coingecko", "gecko_terminal", "twelve_data_rest"} <= set(followed)
+    assert not {"coinmarketcap", "finnhub_rest", "finviz", "kraken_rest"} & set(followed)
     assert all(part.environment["ISOTHERM_CONFIG"] == "" for part in found.values())
 
 
@@ -42,7 +47,7 @@ def test_symbols_are_found_wherever_they_are_followed() -> None:
 def test_it_tells_each_venue_its_own_symbols(tmp_path: Path) -> None:
     (part,) = (x for x in parts(tmp_path, "BTC-USD", 5006, simulated=False) if x.name == "connector")
     followed = part.arguments[1 : part.arguments.index("--data-dir")]
-    assert set(followed) == {"gemini", "kraken"}
+    assert set(followed) - set(feeds()) == {"gemini", "kraken"}
     assert part.environment["ISOTHERM_KRAKEN_SYMBOLS"] == "BTC/USD"
 
 
@@ -62,10 +67,16 @@ def test_a_simulated_market_is_kept_apart(tmp_path: Path) -> None:
         assert {part.environment[name] for name in ("ISOTHERM_CONFIG", *SERVERS)} == {""}
         if part.name == "connector":
             followed = part.arguments[1 : part.arguments.index("--data-dir")]
-            assert {"binance_spot", "binance_futures"} <= set(followed) <= set(markets())
+            assert {"binance_spot", "binance_futures", "coingecko"} <= set(followed) <= {*markets(), *feeds()}
             assert part.arguments[-2:] == ("--retry-cap", "5s")
             assert part.environment["ISOTHERM_BINANCE_SPOT_SYMBOLS"] == "BTCUSDT"
             assert "btcusdt" not in part.arguments
+
+
+def test_feeds_alone_are_enough(tmp_path: Path) -> None:
+    chosen = Configuration(Path("isotherm.toml"), Settings(feeds={"coingecko": Polled(plan="keyless")}))
+    found = {part.name: part for part in parts(tmp_path, None, 5006, simulated=False, configuration=chosen)}
+    assert found["connector"].arguments[:3] == ("connect", "coingecko", "--data-dir")
 
 
 def test_every_market_can_be_simulated() -> None:
@@ -73,13 +84,21 @@ def test_every_market_can_be_simulated() -> None:
 
 
 def test_the_demo_sends_nothing_elsewhere_and_no_real_key(tmp_path: Path, monkeypatch) -> None:
-    for found in markets().values():
-        if found.live.key_env:
-            monkeypatch.setenv(found.live.key_env, "pl4nted")
-            monkeypatch.setenv(f"{found.live.key_env}_FILE", "/pl4nted")
+    for env in [x.live.key_env for x in markets().values()] + [x.key_env for x in feeds().values()]:
+        if env:
+            monkeypatch.setenv(env, "pl4nted")
+            monkeypatch.setenv(f"{env}_FILE", "/pl4nted")
+    for name in feeds():
+        monkeypatch.setenv(f"ISOTHERM_{name.upper()}_PLAN", "pro")
     (part,) = (x for x in parts(tmp_path, None, 5006, simulated=True) if x.name == "connector")
     environ = {**os.environ, **part.environment}
-    for name in part.arguments[1 : part.arguments.index("--data-dir")]:
+    named = part.arguments[1 : part.arguments.index("--data-dir")]
+    assert {"coingecko", "coinmarketcap", "gecko_terminal", "alpha_vantage"} <= set(named)
+    for name, found in feeds().items():
+        if name in named or found.venue in named:
+            way = access(found, environ)
+            assert urlsplit(way.url).hostname == "127.0.0.1" and way.key in ("", DEMO_KEY)
+    for name in set(named) - set(feeds()):
         reached = endpoint(market(name), environ)
         assert {urlsplit(url).hostname for url in reached} == {"127.0.0.1"}
         if env := market(name).live.key_env:

@@ -4,14 +4,19 @@ import asyncio
 import os
 import sys
 import urllib.request
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from connectors.feed import feed
 from connectors.file_log import FileLog
 from connectors.log import HEALTH
+from connectors.record import decode_lines
 from connectors.simulator import finnhub, massive, twelve_data
+from connectors.simulator.api import apis
 from connectors.simulator.server import Simulator
 from connectors.simulator.service import Options
 from connectors.venue import market
@@ -19,6 +24,7 @@ from flows.kernels.tape import TapeKernel
 from flows.up import free_port
 from tests.conftest import ROOT
 
+POLLED = ("alpha_vantage", "coinmarketcap", "twelve_data_rest")
 KEYED = ("finnhub", "massive_crypto", "massive_forex", "twelve_data")
 PLANTED, OTHER = "pl4nted+k3y/=", "another"
 HIDDEN = (b"pl4nted", b"k3y/=", b"k3y%2F")
@@ -26,16 +32,24 @@ HIDDEN = (b"pl4nted", b"k3y/=", b"k3y%2F")
 
 async def connected(simulator: Simulator, data_dir: Path, is_enough) -> tuple[str, bytes, bytes]:
     """What the connector process says, its metrics and its arguments, once the log is enough."""
-    port = free_port()
-    environ = {**os.environ, "ISOTHERM_CONNECT_RETRY_CAP": "1s"}
+    environ = {}
     for name in KEYED:
         served = market(name)
         assert served.live.key_env is not None
         ws_url, rest_url = simulator.urls(name)
         environ |= {f"ISOTHERM_{name.upper()}_WS": ws_url, f"ISOTHERM_{name.upper()}_REST": rest_url}
         environ[served.live.key_env] = PLANTED
+    return await connect(KEYED, environ, data_dir, is_enough)
+
+
+async def connect(
+    names: Sequence[str], addresses: Mapping[str, str], data_dir: Path, is_enough
+) -> tuple[str, bytes, bytes]:
+    """The same of these markets or feeds at those addresses."""
+    port = free_port()
+    environ = {**os.environ, "ISOTHERM_CONNECT_RETRY_CAP": "1s", **addresses}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "isotherm", "connect", *KEYED, "--data-dir", str(data_dir), "--metrics-port", str(port),
+        sys.executable, "-m", "isotherm", "connect", *names, "--data-dir", str(data_dir), "--metrics-port", str(port),
         cwd=ROOT, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -106,6 +120,45 @@ def test_a_planted_key_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         for name in KEYED:
             assert hidden not in told(tmp_path, name)
         assert all(hidden.decode() not in text for text in dead)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_planted_key_of_a_polled_feed_is_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool
+) -> None:
+    """In a header and in a query, of vendors that say it in their complaints."""
+    for name in POLLED:
+        plan = next(iter(apis()[name].keys.values()))
+        monkeypatch.setattr(apis()[name], "keys", {PLANTED if accepted else OTHER: plan})
+
+    def is_enough(data_dir: Path) -> bool:
+        rows = {
+            row["venue"]: row
+            for body in bodies(data_dir, HEALTH)
+            for row in msgspec.msgpack.decode(body)
+            if row["state"] == ("live" if accepted else "down")
+        }
+        return set(rows) == set(POLLED)
+
+    async def main() -> tuple[str, bytes, bytes]:
+        async with Simulator(Options(markets=("finnhub",), apis=POLLED, past_s=0)) as simulator:
+            environ = {f"ISOTHERM_{name.upper()}_URL": simulator.api_url(name) for name in POLLED}
+            environ |= {str(feed(name).key_env): PLANTED for name in POLLED}
+            return await connect(POLLED, environ, tmp_path, is_enough)
+
+    said, metrics, arguments = asyncio.run(main())
+    assert b"isotherm_feed_state" in metrics and (accepted or "vendor refuses" in said)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "budgets.sqlite3" for path in files)
+    lines = [
+        line for name in POLLED for body in bodies(tmp_path, f"raw.{name}") for line in decode_lines(body)
+    ]
+    assert bool(lines) == accepted
+    for hidden in HIDDEN:
+        assert hidden.decode() not in said
+        assert hidden not in metrics and hidden not in arguments
+        assert all(hidden not in path.read_bytes() for path in files)
+        assert all(hidden not in line.origin + line.payload for line in lines)
 
 
 def dead_letters(data_dir: Path, name: str) -> list[dict]:

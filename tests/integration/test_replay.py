@@ -8,7 +8,7 @@ from pathlib import Path
 import clickhouse_connect
 import pytest
 
-from flows.kernels import depth, health, tape
+from flows.kernels import depth, feed, health, tape
 from sql.data_dir import password, running
 from tests.integration.pipeline import isotherm, replay, store_of
 
@@ -31,11 +31,13 @@ def test_futures_summary(replayed):
     assert summary | USDM == summary
     assert summary["rows"] == {
         "depth_1s": 345, "depth_10s": 35, "depth_1m": 6, "book_events": 1, "instruments": 1, "dead_letters": 0,
-        "trades": 21313, "prices": 0,
+        "trades": 21313, "prices": 0, "bars": 0,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("columns", [depth.TABLE_COLUMNS, tape.TABLE_COLUMNS, health.TABLE_COLUMNS])
+@pytest.mark.parametrize(
+    "columns", [depth.TABLE_COLUMNS, tape.TABLE_COLUMNS, health.TABLE_COLUMNS, feed.TABLE_COLUMNS]
+)
 def test_kernels_give_the_columns_the_tables_have(replayed, columns):
     asked = "SELECT table, groupArray(name) FROM system.columns WHERE database = 'market' GROUP BY table"
     with store_of(replayed[0]) as store:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from connectors.simulator import binance as b
 from connectors.simulator.half import State
 from connectors.simulator.market import SimulatedMarket
 from connectors.simulator.symbols import SYMBOLS, Kind
+from tests.connectors.feeds.halves import HalfClient
 
 START_MS = 1_795_000_000_000
 ALL = list(SYMBOLS.values())
@@ -100,6 +102,8 @@ def test_a_snapshot_holds_the_best_levels_asked_for(kind: Kind) -> None:
         ("futures", "/fapi/v1/depth", {"limit": "1000"}, 20),
         ("futures", "/fapi/v1/exchangeInfo", {}, 1),
         ("futures", "/fapi/v1/klines", {"limit": "1500"}, 10),
+        ("spot", "/api/v3/aggTrades", {"limit": "1000"}, 4),
+        ("futures", "/fapi/v1/aggTrades", {"limit": "1000"}, 20),
         ("futures", "/fapi/v1/depth", {"limit": "x"}, 2),
     ],
 )
@@ -160,15 +164,36 @@ def test_control_messages() -> None:
 
 @both
 def test_klines_and_open_interest(kind: Kind) -> None:
-    market, binance = SimulatedMarket(kind, ALL, 7, START_MS), b.Binance(kind, ALL)
-    list(market.advance(START_MS + 190_000, 1000))
-    rows = msgspec.json.decode(binance.klines(market.bars("BTCUSDT"), {"interval": "1m", "limit": "2"}))
-    assert [len(row) for row in rows] == [12, 12]
-    assert rows[1][0] - rows[0][0] == 60_000 == rows[0][6] + 1 - rows[0][0]
-    assert Decimal(rows[0][3]) <= Decimal(rows[0][1]) <= Decimal(rows[0][2])
-    later = binance.klines(market.bars("BTCUSDT"), {"interval": "1m", "startTime": str(rows[1][0])})
-    assert msgspec.json.decode(later)[0][0] == rows[1][0]
-    with pytest.raises(b.RequestError):
-        binance.klines(market.bars("BTCUSDT"), {"interval": "5m"})
-    body = binance.open_interest("BTCUSDT", market.open_interest("BTCUSDT"), START_MS)
+    client = HalfClient(f"binance_{kind}")
+    binance, desk = client.half, client.desk
+    assert isinstance(binance, b.Binance)
+
+    def rows(**query: str) -> list[list[Any]]:
+        found: list[list[Any]] = msgspec.json.decode(binance.klines({"symbol": "BTCUSDT", **query}, desk))
+        return found
+
+    last = rows(interval="1m", limit="2")
+    assert [len(row) for row in last] == [12, 12]
+    assert last[1][0] - last[0][0] == 60_000 == last[0][6] + 1 - last[0][0]
+    assert last[1][0] <= desk.now_ms <= last[1][6]
+    assert Decimal(last[0][3]) <= Decimal(last[0][1]) <= Decimal(last[0][2])
+    assert rows(interval="1m", startTime=str(last[1][0])) == last[1:]
+    begin_ms = last[0][0] - 3_000_000
+    first = rows(interval="1m", startTime=str(begin_ms), endTime=str(last[0][0]), limit="3")
+    assert [row[0] for row in first] == [begin_ms, begin_ms + 60_000, begin_ms + 120_000]
+    assert [row[6] - row[0] for row in rows(interval="4h", limit="5")] == [4 * 3_600_000 - 1] * 5
+    for query in ({"interval": "7m"}, {"interval": "1m", "limit": "0"}, {"interval": "1m", "startTime": "x"}):
+        with pytest.raises(b.RequestError):
+            rows(**query)
+    body = binance.open_interest("BTCUSDT", 5, START_MS)
     assert Decimal(msgspec.json.decode(body)["openInterest"]) > 0
+
+
+def test_trades_of_an_hour_or_more_are_refused() -> None:
+    client = HalfClient("binance_spot")
+    assert isinstance(client.half, b.Binance)
+    query = {"symbol": "BTCUSDT", "startTime": "1795000000000", "endTime": "1795003600000"}
+    with pytest.raises(b.RequestError) as found:
+        client.half.trades(query, client.desk)
+    assert msgspec.json.decode(found.value.body)["code"] == -1127
+    assert client.half.trades(query | {"endTime": "1795003599999"}, client.desk) != b"[]"

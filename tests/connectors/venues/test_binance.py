@@ -44,7 +44,7 @@ from tests.connectors.venues.oracle import expected, judge, plain
 
 SPOT, FUTURES = market("binance_spot"), market("binance_futures")
 
-ROUTE = {Depth: Route.DEPTH, Trade: Route.TRADE}
+ROUTE = {Bar: Route.BAR, Depth: Route.DEPTH, Trade: Route.TRADE}
 
 
 def changed(frame: bytes, **fields: object) -> bytes:

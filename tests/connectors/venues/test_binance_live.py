@@ -132,11 +132,12 @@ def test_streams_of_the_futures_have_their_path(stream: str, path: str) -> None:
 
 def test_the_streams_followed() -> None:
     spot = {stream.name: stream for stream in SPOT.streams("BTCUSDT")}
-    assert set(spot) == {"btcusdt@depth@100ms", "btcusdt@aggTrade"}
+    assert set(spot) == {"btcusdt@depth@100ms", "btcusdt@aggTrade", "btcusdt@kline_1m"}
     futures = {stream.name: stream for stream in FUTURES.streams("BTCUSDT")}
     assert set(futures) == {*spot, "btcusdt@markPrice@1s", "btcusdt@forceOrder"}
     assert [name for name, stream in futures.items() if stream.book] == ["btcusdt@depth@100ms"]
     assert futures["btcusdt@forceOrder"].silence_s is None
+    assert futures["btcusdt@kline_1m"].path == "/market/stream"
     for name, stream in futures.items():
         assert stream.path == binance_futures.path_of(name) and stream.symbol == "BTCUSDT"
 

@@ -237,6 +237,7 @@ NAMES = {
     Route.DEPTH: "depth_messages",
     Route.TRADE: "trades",
     Route.OTHER: "other",
+    Route.BAR: "other",
     Route.SNAPSHOT: "snapshot",
 }
 BODY = b'"E":1,"U":1,"u":1,"pu":1,"b":[],"a":[]}'

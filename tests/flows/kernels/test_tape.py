@@ -103,7 +103,7 @@ def test_a_malformed_trade_is_set_aside_and_the_rest_goes_on() -> None:
     found = rows(kernel, frame(p="-1"), frame(t=8), b'{"stream":"btcusdt@trade","data":{"e":"tr')
     assert [x["trade_id"] for x in found["trades"]] == [8]
     (letter,) = found["dead_letters"]
-    assert (letter["offset"], letter["position"], letter["reason"]) == (3, 0, "malformed trade")
+    assert (letter["offset"], letter["position"], letter["reason"]) == (3, 0, "malformed message")
     assert kernel.summary()["dead_letters"] == 1
 
 
@@ -224,21 +224,24 @@ def test_a_market_without_a_book_sets_aside_all_that_it_cannot_read() -> None:
 @pytest.mark.parametrize(
     ("name", "path", "count"),
     [
-        ("bybit_linear", "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz", 28),
+        ("bybit_linear", "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz", 62),
         ("gemini_v2", "gemini/cryptofeed_20210417_GEMINI.ws.36.0.gz", 51),
         ("gemini_v2", "gemini/v2_marketdata_l2_btcusd_solusd_btceur_btcusdcperp_20260809.jsonl.gz", 2),
     ],
 )
-def test_every_trade_message_of_other_venues(recordings: Path, name: str, path: str, count: int) -> None:
-    """As many lines reach the parser as have the kind of a trade, read with plain json."""
+def test_every_trade_and_bar_message_of_other_venues(
+    recordings: Path, name: str, path: str, count: int
+) -> None:
+    """As many lines reach the parser as have the kind of a trade or bar, read with plain json."""
     served, parsed = market(name), []
     lines = [x for x in read(recordings / path, served) if isinstance(x, tuple)]
     expected = 0
     for _, line in lines:
         frame = json.loads(line.payload)
-        expected += frame.get("type") == "trade" or str(frame.get("topic")).startswith("publicTrade")
+        topic = str(frame.get("topic"))
+        expected += frame.get("type") == "trade" or topic.startswith(("publicTrade", "kline"))
     kernel = TapeKernel(served, 0)
     kernel._market = replace(served, parse=lambda payload: parsed.append(payload) or served.parse(payload))
     blocks = kernel.on_records(records([(key, line.recv_ns, encode_line(*line)) for key, line in lines]))
     assert len(parsed) == expected == count
-    assert [block.table for block in blocks] == ["trades"]
+    assert {block.table for block in blocks} <= {"trades", "bars"}

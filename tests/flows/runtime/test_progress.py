@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.file_log import FileLog
-from flows import health
+from flows import feeds
 from flows.runtime.progress import FILE, SAMPLE_ROWS, Progress, latency_of, serving
 from tests.flows.kernels.test_health import told
 
@@ -86,16 +86,16 @@ def test_a_flow_tells_rows_and_lag_to_prometheus(tmp_path: Path) -> None:
         writer.append("health", record.key, record.body, 0)
     writer.flush()
     progress = Progress()
-    run_main(health.FLOW.dataflow(log, Nowhere(), [("health", 0)], follow=False, progress=progress))
+    run_main(feeds.FLOW.dataflow(log, Nowhere(), [("health", 0)], follow=False, progress=progress))
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     with (
-        serving(port, "health", progress),
+        serving(port, "feeds", progress),
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer,
     ):
         text = answer.read().decode()
-    assert 'isotherm_flow_rows_total{flow="health",table="feed_health"} 8.0' in text
-    assert 'isotherm_flow_lag{flow="health",partition="health/0"} 0.0' in text
+    assert 'isotherm_flow_rows_total{flow="feeds",table="feed_health"} 8.0' in text
+    assert 'isotherm_flow_lag{flow="feeds",partition="health/0"} 0.0' in text
     writer.close()
 
 
