@@ -20,7 +20,7 @@ from connectors.feed import Answer, Outcome, Verdict
 from connectors.keys import Redactor, Secret
 from connectors.reconnect import Backoff, Random
 from connectors.record import LINE_BYTES_MAX
-from connectors.rest import TIMEOUT_S, SentOnce
+from connectors.rest import TIMEOUT_S, SentOnce, TooLargeError, read
 from connectors.venue import ParseError, Request
 
 ATTEMPTS_MAX = 4
@@ -157,8 +157,8 @@ class Api:
         try:
             received = await self._send(request, conditions)
             verdict = self._judged(request, received, conditions)
-        except (aiohttp.ClientError, TimeoutError, ParseError, _TooLargeError) as error:
-            outcome = Outcome.REFUSED if isinstance(error, _TooLargeError) else Outcome.AGAIN
+        except (aiohttp.ClientError, TimeoutError, ParseError, TooLargeError) as error:
+            outcome = Outcome.REFUSED if isinstance(error, TooLargeError) else Outcome.AGAIN
             reason = self._redactor.text(str(error)) or type(error).__name__
             received, verdict = None, Verdict(outcome, reason)
         self._obey(request, verdict)
@@ -187,7 +187,7 @@ class Api:
         async with self._http.get(
             url, headers=headers, timeout=timeout, allow_redirects=False, middlewares=(SentOnce(),)
         ) as response:
-            body = await _read(response)
+            body = await read(response, ANSWER_BYTES_MAX)
             told = {name.lower(): self._redactor.text(value) for name, value in response.headers.items()}
             return Received(time.time_ns(), Answer(response.status, told, self._cut(body)))
 
@@ -224,17 +224,3 @@ class Api:
         _log.warning(
             event, feed=self.feed.name, path=request.path, error=verdict.reason, again_in_s=round(wait_s, 1)
         )
-
-
-class _TooLargeError(Exception):
-    """An answer that no line can hold."""
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    parts, size = [], 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise _TooLargeError(f"expected an answer of at most {ANSWER_BYTES_MAX} bytes, found more")
-    return b"".join(parts)

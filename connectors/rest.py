@@ -35,6 +35,10 @@ class RestError(RuntimeError):
         self.status = status
 
 
+class TooLargeError(RestError):
+    """An answer is larger than it may be."""
+
+
 class Gate:
     """Whether a request may be sent now: the weight that is left, and the venue's own stop signs. Pure."""
 
@@ -165,7 +169,7 @@ class Rest:
         try:
             async with self._http.get(self._base_url + request.path, middlewares=(SentOnce(),)) as response:
                 used = _number(response.headers, self._weight_header)
-                body = await _read(response)
+                body = await read(response, ANSWER_BYTES_MAX)
                 return response, Answer(time.time_ns(), body)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _AgainError(str(error) or type(error).__name__) from None
@@ -201,11 +205,12 @@ def _number(headers: Mapping[str, str], name: str) -> float | None:
         return None
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def read(response: aiohttp.ClientResponse, size_max: int) -> bytes:
+    """The body. Raises TooLargeError."""
     parts, size = [], 0
     async for part in response.content.iter_any():
         parts.append(part)
         size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise RestError(f"expected an answer of at most {ANSWER_BYTES_MAX} bytes, found more")
+        if size > size_max:
+            raise TooLargeError(f"expected an answer of at most {size_max} bytes, found more")
     return b"".join(parts)
