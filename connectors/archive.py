@@ -80,11 +80,13 @@ class Archive:
         count = _COLUMNS[self.kind][self.venue != "binance_spot"]
         # A week may have begun before the month.
         from_ns = self.from_ns - max(self.interval_s - 86_400, 0) * NS_A_S
+        first = True
         for number, cells in enumerate(_cells(self.path)):
             if number == 0 and not cells[0][:1].isdigit():
                 continue  # a header
+            is_first, first = first, False
             if len(cells) != count:
-                if number <= 1:
+                if is_first:
                     raise FileError(
                         f"{self.path}: expected {count} columns in {self.kind} of {self.venue}, found {len(cells)}: "
                         "is it of the other market?"

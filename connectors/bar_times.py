@@ -37,40 +37,33 @@ def opened(
     if zone_name is None and table.layout.name == "lean":
         zone_name = _lean_zone(path)
     zone = parse_zone(zone_name) if zone_name else UTC
+    aware = np.zeros(len(column), bool)
     if pd.api.types.is_datetime64_any_dtype(column):
         naive, aware = column, np.full(len(column), getattr(column.dtype, "tz", None) is not None)
-    elif pd.api.types.is_numeric_dtype(column) and time_format is None:
-        if table.layout.name == "lean":
-            naive = _since_midnight(numbers(column), table.name, day)
-            aware = np.zeros(len(column), bool)
-        else:
-            return *_epochs(numbers(column)), []
-    else:
+    elif time_format is not None or not np.isfinite(written := numbers(column)).any():
         naive, aware = _texts(column.astype("string"), time_format, table.name)
+    elif table.layout.name == "lean":
+        naive = _since_midnight(written, table.name, day)
+    elif (days := (written >= 19_000_101) & (written <= 22_001_231)).any():
+        dates = pd.Series(np.where(days, written, 0).astype(np.int64)).astype(str)
+        naive = pd.to_datetime(dates, format="%Y%m%d", errors="coerce")
+    else:
+        return *_epochs(written), []
     unsaid = zone_name is None and not aware.all()
-    return *_in_utc(naive, aware, zone), [
-        "times without a zone are taken for UTC: see --tz"
-    ] if unsaid else []
+    notes = ["times without a zone are taken for UTC: see --tz"] if unsaid else []
+    return *_in_utc(naive, aware, zone), notes
 
 
 def _epochs(values: Floats) -> tuple[npt.NDArray[np.int64], Reasons]:
-    """Seconds, ms, us or ns since 1970, by magnitude; or days as 20140501."""
-    days = (values >= 19_000_101) & (values <= 22_001_231)
+    """Seconds, ms, us or ns since 1970, by magnitude."""
     bad = ~np.isfinite(values) | (values < 0) | (values > 9.2e18)
-    whole = np.where(bad | days, 0, values)
+    known = np.where(bad, 0, values)
     found = np.zeros(len(values), np.int64)
-    for low, high, unit in ((0, 1e11, 10**9), (1e11, 1e14, 10**6), (1e14, 1e17, 1000), (1e17, 9.3e18, 1)):
-        rows = (whole >= low) & (whole < high)
-        # A fraction of a second survives; ms and finer are whole.
-        found[rows] = np.rint(whole[rows] * (1000 if unit == 10**9 else 1)).astype(np.int64) * (
-            10**6 if unit == 10**9 else unit
-        )
-    if days.any():
-        parsed = pd.to_datetime(
-            pd.Series(values[days].astype(np.int64)).astype(str), format="%Y%m%d", errors="coerce"
-        )
-        bad[days] = parsed.isna().to_numpy()
-        found[days] = np.where(parsed.isna(), 0, parsed.astype("datetime64[ns]").astype(np.int64))
+    for low, high, unit_ns in ((0, 1e11, 10**9), (1e11, 1e14, 10**6), (1e14, 1e17, 1000), (1e17, 9.3e18, 1)):
+        rows = (known >= low) & (known < high)
+        # Of seconds a fraction counts, to the ms.
+        parts = 1000 if unit_ns == 10**9 else 1
+        found[rows] = np.rint(known[rows] * parts).astype(np.int64) * (unit_ns // parts)
     return found, {"time not readable": bad}
 
 

@@ -10,6 +10,7 @@ import io
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,8 +151,7 @@ def _frame(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame,
     if data[:4] == b"PAR1":
         return _parquet(data, name), 0, True
     if data.lstrip()[:1] in (b"[", b"{"):
-        frame = _json(data, name)
-        return frame, 0, frame.columns.dtype != "int64"
+        return _json(data, name)
     return _csv(data, name, separator)
 
 
@@ -167,9 +167,14 @@ def _parquet(data: bytes, name: str) -> pd.DataFrame:
     return frame.reset_index() if isinstance(frame.index, pd.DatetimeIndex) or frame.index.name else frame
 
 
-def _json(data: bytes, name: str) -> pd.DataFrame:
+def _json(data: bytes, name: str) -> tuple[pd.DataFrame, int, bool]:
+    torn = 0
     try:
         found = msgspec.json.decode(data)
+        if isinstance(found, list) and found and all(isinstance(row, list) for row in found):
+            ((width, count),) = Counter(map(len, found)).most_common(1)
+            torn = len(found) - count
+            found = [row for row in found if len(row) == width]
         frame = pd.DataFrame(found)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
         raise FileError(
@@ -177,7 +182,7 @@ def _json(data: bytes, name: str) -> pd.DataFrame:
         ) from None
     if frame.empty:
         raise FileError(f"{name}: expected bars, found none")
-    return frame
+    return frame, torn, frame.columns.dtype != "int64"
 
 
 def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, int, bool]:
@@ -196,7 +201,7 @@ def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, i
     has_header = not any(re.fullmatch(r"\s*-?[\d.]+(e[+-]?\d+)?\s*", x, re.IGNORECASE) for x in cells[1:])
     try:
         frame = pd.read_csv(
-            io.BytesIO(data), sep=separator, header=0 if has_header else None, float_precision="round_trip",
+            io.BytesIO(data), sep=separator, header=0 if has_header else None,
             on_bad_lines="skip", low_memory=False, index_col=False,
         )  # fmt: skip
     except (ValueError, UnicodeDecodeError) as error:

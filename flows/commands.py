@@ -23,7 +23,7 @@ from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
 from flows import backfill as backfills
-from flows import depth, feeds, tape
+from flows import depth, feeds, imports, tape
 from flows import replay as replays
 from flows import up as pipeline
 from flows.catch_up import CatchUpError, catch_up
@@ -268,7 +268,8 @@ def backfill(  # noqa: PLR0913, PLR0917 - one a option
       isotherm backfill binance_spot --archive BTCUSDT-1m-2026-10.zip --data-dir data
     """
     if archives:
-        return _archives(venue, archives, data_dir, log_url, clickhouse_url)
+        _archives(venue, archives, data_dir, log_url, clickhouse_url)
+        return
     if from_ns is None:
         raise Failure("expected --from, or files with --archive")
     span = Between(from_ns, time.time_ns() if to_ns is None else to_ns)

@@ -23,6 +23,7 @@ LINES = {
     "socket_to_log": {"socket_to_log"},
     "venue_shapes": {"venue_shapes_pairs", "venue_shapes_objects", "venue_shapes_sided"},
     "demo": {"demo", "demo_memory"},
+    "webhook": {"webhook"},
 }  # fmt: skip
 
 

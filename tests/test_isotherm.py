@@ -228,7 +228,7 @@ def test_a_key_reaches_the_connector_and_nothing_else(folder: Path, monkeypatch:
     monkeypatch.setattr("connectors.commands.run_until_signalled", seen.append)
     monkeypatch.setenv("ISOTHERM_FINNHUB_KEY", PLANTED)
     assert invoke("connect", "finnhub", "twelve_data", "binance_spot").exit_code == 0
-    assert [feed.key for feed in seen[0].feeds] == [PLANTED, "", ""]
+    assert [followed.key for followed in seen[0].markets] == [PLANTED, "", ""]
     assert "pl4nted" not in repr(seen[0])
     monkeypatch.setenv("ISOTHERM_FINNHUB_KEY", f"{PLANTED} {PLANTED}")
     result = invoke("connect", "finnhub")
@@ -242,12 +242,12 @@ def test_the_settings_reach_the_connector(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("connectors.commands.run_until_signalled", seen.append)
     result = invoke("connect", "binance_spot", "binance_futures")
     assert result.exit_code == 0, result.output
-    spot, futures = seen[0].feeds
+    spot, futures = seen[0].markets
     assert spot.symbols == ("BTCUSDT", "ETHUSDT") and spot.endpoint.rest_url == "http://127.0.0.1:1"
     assert (futures.symbols, futures.endpoint.rest_url) == ((), markets()["binance_futures"].live.rest_url)
     assert (seen[0].timing.backoff_cap_s, seen[0].partitions, seen[0].metrics_port) == (7.0, 8, 9101)
     assert seen[0].retention.age_s_max == 172_800
     monkeypatch.setenv("ISOTHERM_BINANCE_SPOT_REST", "http://127.0.0.1:2")
     invoke("connect", "binance_spot", "--symbols", "XRPUSDT,xrp/usd")
-    (spot,) = seen[1].feeds
+    (spot,) = seen[1].markets
     assert spot.symbols == ("XRPUSDT", "xrp/usd") and spot.endpoint.rest_url == "http://127.0.0.1:2"

@@ -22,7 +22,7 @@ SECOND_NS = 10**9
 MINUTE_NS = 60 * SECOND_NS
 KEPT_NS = 10 * MINUTE_NS  # a price that is later than this does not correct its bar
 AHEAD_NS = MINUTE_NS  # a price that is told to be of later than this after its receipt is not believed
-ORIGINS_MAX = 64
+CONNECTIONS_MAX = 64
 
 Row = tuple[Any, ...]
 
@@ -102,29 +102,30 @@ class PriceBars:
 
     def __init__(self, venue: str) -> None:
         self._venue = venue
-        self._began_ns: dict[bytes, int] = {}  # receipt of the first line of a connection
-        self._time_ns: dict[bytes, int] = {}  # newest event time of its prices
+        # Of a connection: receipt of its first and its newest line, newest event time of its prices.
+        self._connections: dict[bytes, list[int]] = {}
         self._bars: dict[str, dict[int, list[Any]]] = {}  # symbol -> open time -> bar, see _fresh
         self.left_out = 0
 
     def heard(self, origin: bytes, recv_ns: int) -> None:
         """A line of that connection, whatever is in it."""
-        if origin not in self._began_ns:
-            self._began_ns[origin] = recv_ns
-            if len(self._began_ns) > ORIGINS_MAX:
-                gone = next(iter(self._began_ns))
-                del self._began_ns[gone]
-                self._time_ns.pop(gone, None)
+        known = self._connections.get(origin)
+        if known is not None:
+            known[_HEARD] = recv_ns
+            return
+        self._connections[origin] = [recv_ns, recv_ns, 0]
+        if len(self._connections) > CONNECTIONS_MAX:
+            del self._connections[next(iter(self._connections))]
 
     def on_price(self, price: Price, instrument: str, origin: bytes, recv_ns: int) -> Iterator[Row]:
         """The rows that this price makes final or corrects; `heard` came before."""
-        before_ns = self._time_ns.get(origin, 0)
-        time_ns = max(before_ns, price.event_ns)
+        connection = self._connections[origin]
+        before_ns, time_ns = connection[_TIME], max(connection[_TIME], price.event_ns)
         open_ns = price.event_ns - price.event_ns % MINUTE_NS
         if price.event_ns > recv_ns + AHEAD_NS or open_ns < time_ns - KEPT_NS:
             self.left_out += 1
             return
-        self._time_ns[origin] = time_ns
+        connection[_TIME] = time_ns
         minutes = self._bars.setdefault(price.symbol, {})
         bar = minutes.get(open_ns) or minutes.setdefault(open_ns, _fresh(instrument, origin))
         _add(bar, price, origin, recv_ns)
@@ -140,13 +141,22 @@ class PriceBars:
                 if bar[_ORIGIN] == origin and not bar[_IS_OVER] and open_ns + MINUTE_NS <= time_ns:
                     bar[_IS_OVER] = True
                     yield from self._rows(open_ns, bar, recv_ns)
-                if open_ns < time_ns - KEPT_NS:
+                if self._is_past(open_ns, bar, recv_ns):
                     del minutes[open_ns]
+
+    def _is_past(self, open_ns: int, bar: list[Any], recv_ns: int) -> bool:
+        """Whether no price will correct the bar any more, by the time of its own connection."""
+        connection = self._connections.get(bar[_ORIGIN])
+        return (
+            connection is None
+            or open_ns < connection[_TIME] - KEPT_NS
+            or connection[_HEARD] < recv_ns - KEPT_NS
+        )
 
     def _rows(self, open_ns: int, bar: list[Any], recv_ns: int) -> Iterator[Row]:
         """The bar's row, if it is whole."""
-        began_ns = self._began_ns.get(bar[_ORIGIN])
-        if not bar[_IS_BROKEN] and began_ns is not None and began_ns <= open_ns:
+        connection = self._connections.get(bar[_ORIGIN])
+        if not bar[_IS_BROKEN] and connection is not None and connection[_BEGAN] <= open_ns:
             yield (
                 bar[_INSTRUMENT], self._venue, 60, "prices", open_ns, bar[_OPEN], bar[_HIGH], bar[_LOW], bar[_CLOSE],
                 math.nan, math.nan, math.nan, None, bar[_RECV], recv_ns,
@@ -159,16 +169,17 @@ class PriceBars:
             for symbol, minutes in self._bars.items()
             for open_ns, bar in minutes.items()
         ]
-        return list(self._began_ns.items()), list(self._time_ns.items()), bars, self.left_out
+        return list(self._connections.items()), bars, self.left_out
 
     def load(self, state: Any) -> None:
         """Take the state that `dump` gave."""
-        began, times, bars, self.left_out = state
-        self._began_ns, self._time_ns, self._bars = dict(began), dict(times), {}
+        connections, bars, self.left_out = state
+        self._connections, self._bars = dict(connections), {}
         for symbol, open_ns, bar in bars:
             self._bars.setdefault(symbol, {})[open_ns] = bar
 
 
+_BEGAN, _HEARD, _TIME = range(3)
 _INSTRUMENT, _ORIGIN, _IS_BROKEN, _IS_OVER, _OPEN_AT, _OPEN, _HIGH, _LOW, _CLOSE_AT, _CLOSE, _RECV = range(11)
 
 

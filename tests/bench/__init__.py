@@ -16,6 +16,7 @@ among 93,954 lines; `tests.bench._recording`):
 * depth_flow_200: CPU a depth message with 200 instruments over that with ten, and peak memory.
 * depth_log_to_store: lines a second of wall clock from the file log to the embedded store's acknowledgement, two
   processes; and their peak memory.
+* webhook: ms until an alert of TradingView is answered, 99th percentile of wall clock, when the log has it.
 
 Times are CPU time of the process unless said; ours and the peers take turns and the median of each counts, so that
 a busy machine slows both. A ratio under 1.5 is no difference. The best prices at the end are compared with the

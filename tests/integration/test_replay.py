@@ -35,7 +35,9 @@ def test_futures_summary(replayed):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("columns", [depth.TABLE_COLUMNS, tape.TABLE_COLUMNS, health.TABLE_COLUMNS, feed.TABLE_COLUMNS])
+@pytest.mark.parametrize(
+    "columns", [depth.TABLE_COLUMNS, tape.TABLE_COLUMNS, health.TABLE_COLUMNS, feed.TABLE_COLUMNS]
+)
 def test_kernels_give_the_columns_the_tables_have(replayed, columns):
     asked = "SELECT table, groupArray(name) FROM system.columns WHERE database = 'market' GROUP BY table"
     with store_of(replayed[0]) as store:

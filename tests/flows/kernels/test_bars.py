@@ -223,6 +223,17 @@ def test_a_price_is_of_one_symbol_and_ends_the_bars_of_all_on_its_connection():
     assert {x["instrument"] for x in found} == {"EUR-USD", "USD-JPY"}
 
 
+def test_a_connection_that_is_behind_keeps_its_bars_while_another_is_ahead():
+    kernel, late_s = TapeKernel(market("twelve_data"), 0), KEPT_NS / SECOND_NS + 300
+    other = price(0, 1.0, "USD/JPY", b"ws-2", late_s=-90)
+    told = [HEARTBEAT, other]
+    for second in (5, 30, 55, 65):
+        told.append(price(second, float(second), late_s=late_s))
+        told.append(price(late_s + 3 * second, 1.0, "USD/JPY", b"ws-2"))
+    (found,) = [x for x in bars_of(kernel, told) if x["instrument"] == "EUR-USD"]
+    assert (found["open"], found["high"], found["close"]) == (5.0, 55.0, 55.0)
+
+
 def test_a_state_of_before_there_were_bars_is_taken():
     kernel = TapeKernel(market("kraken"), 0)
     kernel.load(msgspec.msgpack.encode((1, {"BTC/USD": False}, {}, {"trades_stored": 3})))
