@@ -37,7 +37,9 @@ class Access:
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         if not self.key:
-            return f"keyless {host}{parts.path}"
+            # Simulated vendors have one address; each counts for itself.
+            vendor = urlsplit(self.plan.url).netloc
+            return f"keyless {host}{parts.path}" + (f" for {vendor}" if vendor != host else "")
         simulated = host if is_own_machine(parts.hostname or "") else ""
         return hashlib.sha256(f"{self.feed.key_env} {self.key} {simulated}".encode()).hexdigest()[:24]
 

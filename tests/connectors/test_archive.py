@@ -17,7 +17,10 @@ from connectors.bars_file import FileError
 from connectors.batch import ROWS_MAX, Bars, Trades
 
 # https://github.com/binance/binance-public-data (November 2026)
-KLINES = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
+KLINES = (
+    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
+    "taker_buy_quote_volume,ignore"
+)
 FUTURES_TRADES = "id,price,qty,quote_qty,time,is_buyer_maker"
 FUTURES_AGG = "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker"
 DAY_MS = 86_400_000
