@@ -227,7 +227,8 @@ class Backfill:
             except ParseError as error:
                 raise BackfillError(f"GET {request.path}: {error}") from None
             yield rows
-            request = following if _last_ns(rows) < piece.to_ns else None
+            # Wherever an API begins and whichever way it goes: a page wholly beyond the piece is the last.
+            request = following if _first_ns(rows) < piece.to_ns else None
 
     def _first(self, series: Series, piece: Span) -> Request:
         if series.interval_s:
@@ -262,8 +263,8 @@ def _within(rows: list[Row], piece: Span) -> bool:
     return any(piece.from_ns <= _time_ns(row) < piece.to_ns for row in rows)
 
 
-def _last_ns(rows: list[Row]) -> int:
-    return max(map(_time_ns, rows), default=0)
+def _first_ns(rows: list[Row]) -> int:
+    return min(map(_time_ns, rows), default=0)
 
 
 def _time_ns(row: Row) -> int:

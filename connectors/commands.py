@@ -138,6 +138,9 @@ def log_of(log_url: str | None, data_dir: Path | None) -> str:
     type=Span(),
     help="Of pauses between attempts.",
 )
+@click.option(
+    "--history", is_flag=True, help="Fetch what correlation looks back on, of the markets. Needs --data-dir."
+)
 def connect(  # noqa: PLR0913, PLR0917 - one a option
     venues: tuple[str, ...],
     symbols: tuple[str, ...],
@@ -148,6 +151,7 @@ def connect(  # noqa: PLR0913, PLR0917 - one a option
     keep_s: float,
     metrics_port: int | None,
     retry_cap_s: float,
+    history: bool,
 ) -> None:
     """Follow venues live, poll feeds, and write what they send to the log, until Ctrl-C.
 
@@ -162,6 +166,8 @@ def connect(  # noqa: PLR0913, PLR0917 - one a option
     url = log_of(log_url, data_dir)
     named = list(dict.fromkeys(venues))
     polled = [name for name in named if name in feeds()]
+    if history and data_dir is None:
+        raise Failure("expected --data-dir with --history: what was fetched is remembered there")
     try:
         followed = [_market(name, symbols) for name in named if name in markets()]
         with closing(open_log(url)) as log:
@@ -170,6 +176,7 @@ def connect(  # noqa: PLR0913, PLR0917 - one a option
                 Timing(backoff_cap_s=retry_cap_s),
                 [_feed(name, () if followed else symbols) for name in polled],
                 _budgets(budgets, data_dir) if polled else Path(),
+                _histories(followed) if history else (), data_dir or Path(),
             )  # fmt: skip
             run_until_signalled(connector)
     except (EndpointError, KeyValueError, DepthError, PlanError) as error:
@@ -191,6 +198,17 @@ def _market(name: str, symbols: tuple[str, ...]) -> FollowedMarket:
     secret = key(found.live.key_env, os.environ) if found.live.key_env else None
     where = endpoint(found, os.environ, chosen)
     return FollowedMarket(found, where, symbols or chosen.symbols, secret.reveal() if secret else "")
+
+
+def _histories(followed: list[FollowedMarket]) -> list[Access]:
+    """Of the markets followed, those of which past bars can be asked for with the keys there are."""
+    names = {x.market.name for x in followed}
+    found = []
+    for name, one in sorted(feeds().items()):
+        if one.history is not None and one.venue in names:
+            with suppress(PlanError):
+                found.append(_feed(name, ()))
+    return found
 
 
 def _feed(name: str, symbols: tuple[str, ...]) -> Access:

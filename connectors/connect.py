@@ -25,6 +25,7 @@ from connectors.rest import TIMEOUT_S
 from connectors.session import Session, Timing
 from connectors.telemetry import Telemetry, registry
 from connectors.venue import Market
+from connectors.windows import fetch_windows
 
 HEALTH_EVERY_S = 1.0
 HEALTH_AGE_S_MAX = 86_400
@@ -46,7 +47,8 @@ class FollowedMarket:
 class Connector:
     """What the process is to do. Topics that are missing get `partitions` (of polled feeds one) and `retention`.
 
-    `budgets` is the file that holds what the keys of the feeds have used.
+    `budgets` is the file that holds what the keys of the feeds have used. From the feeds `history` comes, at the start,
+    what correlation looks back on; `data_dir` remembers what was fetched.
     """
 
     markets: Sequence[FollowedMarket]
@@ -58,6 +60,8 @@ class Connector:
     timing: Timing = field(default_factory=Timing)
     feeds: Sequence[Access] = ()
     budgets: Path = Path(":memory:")
+    history: Sequence[Access] = ()
+    data_dir: Path = Path()
 
 
 async def run(connector: Connector, stop: asyncio.Event) -> Telemetry:
@@ -108,7 +112,9 @@ async def _run(
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with aiohttp.ClientSession(timeout=timeout) as http, asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_report(outbox, telemetry))]
-        running += [tasks.create_task(x.run()) for x in _pollers(connector, http, outbox, telemetry)]
+        turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        running += [tasks.create_task(x.run()) for x in _pollers(connector, http, outbox, telemetry, turns)]
+        running.append(tasks.create_task(_fetch_windows(connector, telemetry, turns)))
         for one in connector.markets:
             session = Session(
                 one.market, one.endpoint, one.symbols or one.market.live.symbols, http, outbox, telemetry,
@@ -121,11 +127,30 @@ async def _run(
             task.cancel()
 
 
+async def _fetch_windows(
+    connector: Connector, telemetry: Telemetry, turns: Mapping[str, asyncio.Lock]
+) -> None:
+    if connector.history:
+        followed = [(x.market, x.symbols or x.market.live.symbols) for x in connector.markets]
+        await fetch_windows(
+            followed,
+            connector.history,
+            connector.log,
+            connector.data_dir,
+            connector.random,
+            turns,
+            health=telemetry,
+        )
+
+
 def _pollers(
-    connector: Connector, http: aiohttp.ClientSession, outbox: Outbox, telemetry: Telemetry
+    connector: Connector,
+    http: aiohttp.ClientSession,
+    outbox: Outbox,
+    telemetry: Telemetry,
+    turns: Mapping[str, asyncio.Lock],
 ) -> Iterator[Poller]:
-    """One a feed. Those that share a key take turns, and plan with what the others poll."""
-    turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    """One a feed. Those that share a key take `turns`, and plan with what the others poll."""
     polls = {x.feed.name: x.feed.polls(x.chosen) for x in connector.feeds}
     for access in connector.feeds:
         name = access.feed.name

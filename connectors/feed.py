@@ -114,6 +114,7 @@ class History:
     trades_span_s: int | None = None  # the longest span that one request for trades may ask for
     # An answer tells the last ones there are, whatever span is asked for: of bars, of trades.
     last_bars_only: bool = False
+    bars_kept: int | None = None  # how many of the last bars those are; None: not documented
     last_trades_only: bool = False
 
 

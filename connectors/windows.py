@@ -1,27 +1,29 @@
-"""What correlation looks back on, fetched when a connector starts: of each instrument, from one market that tells it.
+"""What correlation looks back on, fetched when a connector starts: each window of an instrument from one market.
 
-An instrument that several followed markets trade is fetched once, from the first of `PREFERRED` that has history. What
-was fetched before is not asked for again, so a restart costs what has passed since.
+Of several followed markets that trade an instrument, that is the first of `PREFERRED` whose history reaches back so
+far. What was fetched before is not asked for again, so a restart costs what has passed since.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
-from connectors import backfill
+from connectors import backfill, telemetry
 from connectors.access import Access
-from connectors.backfill import NO_TURNS, Turns
+from connectors.backfill import NO_TURNS, Backfill, Result, Turns
 from connectors.budget import BudgetError
-from connectors.feed import Feed, History
+from connectors.feed import Feed
 from connectors.fetched import FetchedError, Span
 from connectors.log import Log, LogError
-from connectors.lookbacks import LOOKBACKS
+from connectors.lookbacks import LOOKBACKS, Lookback
 from connectors.reconnect import Random
+from connectors.telemetry import State, Telemetry
 from connectors.venue import Market
 
 # Whole and long histories first, then those of the last bars alone, then those that cost units of a key.
@@ -30,6 +32,7 @@ PREFERRED = (
     "massive_forex", "finnhub", "twelve_data",
 )  # fmt: skip
 NS_A_S = 1_000_000_000
+FEED = "history"
 SAY_EVERY_S = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +57,14 @@ class Fetching:
     requests: int = 0
     errors: dict[str, str] = field(default_factory=dict)  # instrument -> the last one
 
+    def add(self, window: Window, result: Result) -> None:
+        """Count what came of a window."""
+        self.bars += result.rows
+        self.requests += result.requests
+        self.left[window.instrument] -= not result.error
+        if result.error:
+            self.errors[window.instrument] = result.error
+
     @property
     def done(self) -> int:
         """Instruments of which nothing is left to fetch."""
@@ -65,43 +76,53 @@ def windows(
 ) -> list[Window]:
     """What to fetch from these feeds for the symbols followed: the shortest bars, which reach back least, first."""
     told = {feed.venue or feed.name: feed for feed in feeds if feed.history is not None}
-    found: dict[tuple[str, int], Window] = {}
-    taken: set[str] = set()
+    sources: dict[str, list[_Source]] = {}
     for market, symbols in sorted(followed, key=lambda x: _rank(x[0].name)):
         feed = told.get(market.name)
         for symbol in symbols if feed is not None else ():
             instrument = market.canonical(symbol)
             # Where the feed writes symbols in another way, it would be asked for something else.
-            if feed is None or instrument in taken or feed.canonical(symbol) != instrument:
-                continue
-            taken.add(instrument)
-            found |= _of(feed, symbol, instrument, now_ns)
-    return sorted(found.values(), key=lambda x: x.interval_s)
+            if feed is not None and feed.canonical(symbol) == instrument:
+                sources.setdefault(instrument, []).append(_Source(feed, symbol))
+    found = [x for instrument, known in sources.items() for x in _of(instrument, known, now_ns)]
+    return sorted(found, key=lambda x: x.interval_s)
+
+
+class _Source(NamedTuple):
+    feed: Feed
+    symbol: str
+
+    def offers(self, look: Lookback) -> int | None:
+        """The longest bars of its history that make up those of the look-back; None: there are none."""
+        offered = self.feed.history.intervals_s if self.feed.history else ()
+        return max((x for x in offered if x <= look.interval_s and look.interval_s % x == 0), default=None)
+
+    def reaches(self, look: Lookback) -> bool:
+        """Whether its history holds the whole look-back, as far as is documented."""
+        history, interval_s = self.feed.history, self.offers(look)
+        if history is None or interval_s is None:
+            return False
+        return not history.last_bars_only or (history.bars_kept or 0) >= look.span_s // interval_s
 
 
 def _rank(market: str) -> tuple[int, str]:
     return (PREFERRED.index(market) if market in PREFERRED else len(PREFERRED)), market
 
 
-def _of(feed: Feed, symbol: str, instrument: str, now_ns: int) -> dict[tuple[str, int], Window]:
-    """One a length of bars: the longest look-back on it, and a bar more, which the first change begins from."""
+def _of(instrument: str, sources: Sequence[_Source], now_ns: int) -> list[Window]:
+    """One a feed and length of bars: the longest look-back on it, and a bar more: the first change begins there."""
     found: dict[tuple[str, int], Window] = {}
     for look in LOOKBACKS:
-        interval_s = _offered(feed.history, look.interval_s)
-        if interval_s is None:
+        offering = [x for x in sources if x.offers(look) is not None]
+        best = next((x for x in offering if x.reaches(look)), offering[0] if offering else None)
+        if best is None or (interval_s := best.offers(look)) is None:
             continue
         begin_ns = now_ns - (look.span_s + look.interval_s) * NS_A_S
-        known = found.get((instrument, interval_s))
+        known = found.get((best.feed.name, interval_s))
         from_ns = min(begin_ns, known.span.from_ns) if known else begin_ns
-        span = Span(from_ns, now_ns)
-        found[instrument, interval_s] = Window(feed.name, symbol, instrument, interval_s, span)
-    return found
-
-
-def _offered(history: History | None, interval_s: int) -> int | None:
-    """The longest bars of the history that make up such bars; None: there are none."""
-    offered = history.intervals_s if history else ()
-    return max((x for x in offered if x <= interval_s and interval_s % x == 0), default=None)
+        window = Window(best.feed.name, best.symbol, instrument, interval_s, Span(from_ns, now_ns))
+        found[best.feed.name, interval_s] = window
+    return list(found.values())
 
 
 async def fetch_windows(
@@ -112,22 +133,24 @@ async def fetch_windows(
     random: Random,
     turns: Turns = NO_TURNS,
     now_ns: Callable[[], int] = time.time_ns,
+    health: Telemetry | None = None,
 ) -> Fetching:
-    """Fetch them, the feeds side by side, within half of each one's budget; the process's log tells of progress.
+    """Fetch them, the feeds side by side, within half of each one's budget.
 
-    What is refused is said and left out: live data does not depend on it. `turns` are those of the accounts that
-    pollers use too.
+    The process's log tells of progress, and so do feeds named history in `health`. What is refused is said and left
+    out: live data does not depend on it. `turns` are those of the accounts that pollers use too.
     """
     wanted = windows(followed, [x.feed for x in accesses], now_ns())
     fetching = Fetching({})
     for window in wanted:
         fetching.left[window.instrument] = fetching.left.get(window.instrument, 0) + 1
-    telling = asyncio.create_task(_tell(fetching))
+    telling, told = asyncio.create_task(_tell(fetching)), health or Telemetry()
     try:
         async with asyncio.TaskGroup() as tasks:
             for access in accesses:
                 if mine := [x for x in wanted if x.feed == access.feed.name]:
-                    tasks.create_task(_fetch(mine, access, log, data_dir, random, turns, fetching))
+                    source = backfill.opened(access, log, data_dir, random, turns=turns)
+                    tasks.create_task(_fetch(mine, source, fetching, told.feed(access.feed.name, FEED)))
     finally:
         telling.cancel()
     _say(fetching)
@@ -136,28 +159,29 @@ async def fetch_windows(
 
 async def _fetch(
     wanted: Sequence[Window],
-    access: Access,
-    log: Log,
-    data_dir: Path,
-    random: Random,
-    turns: Turns,
+    opened: AbstractAsyncContextManager[Backfill],
     fetching: Fetching,
+    told: telemetry.Feed,
 ) -> None:
+    refused = ""
     try:
-        async with backfill.opened(access, log, data_dir, random, turns=turns) as source:
-            for window in wanted:
+        async with opened as source:
+            for at, window in enumerate(wanted):
+                told.become(State.SYNCING, f"{at} of {len(wanted)} windows fetched")
                 result = await source.bars(window.symbol, window.interval_s, window.span)
-                fetching.bars += result.rows
-                fetching.requests += result.requests
-                fetching.left[window.instrument] -= not result.error
+                told.messages += result.requests
+                told.received_ns = time.time_ns()
+                fetching.add(window, result)
+                refused = result.error or refused
                 if result.error:
-                    fetching.errors[window.instrument] = result.error
-                    _log.warning("history not fetched", feed=access.feed.name, error=result.error)
+                    _log.warning("history not fetched", feed=window.feed, error=result.error)
                 if result.stopped:
-                    return
+                    break
     except (BudgetError, FetchedError, LogError) as error:
-        _log.warning("history not fetched", feed=access.feed.name, error=str(error))
-        fetching.errors |= dict.fromkeys((x.instrument for x in wanted), str(error))
+        refused = str(error)
+        _log.warning("history not fetched", feed=wanted[0].feed, error=refused)
+        fetching.errors |= dict.fromkeys((x.instrument for x in wanted), refused)
+    told.become(State.DOWN if refused else State.LIVE, refused)
 
 
 async def _tell(fetching: Fetching) -> None:

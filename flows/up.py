@@ -76,7 +76,7 @@ def parts(
         environment = {f"ISOTHERM_{name.upper()}_SYMBOLS": ",".join(x) for name, x in wanted.items() if x}
     # A process reads them all: more would only be more files.
     partitions = ("--partitions", str(configuration.settings.log.partitions or 1))
-    connector = ("connect", *names, *at, *partitions, *options)
+    connector = ("connect", *names, *at, *partitions, "--history", *options)
     found.append(Part("connector", connector, environment, lambda: not port or listens("127.0.0.1", port)))
     has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, names))
     found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
@@ -185,6 +185,8 @@ def simulated_feed_environment(port: int) -> dict[str, str]:
         found[f"{variable}_URL"] = f"http://127.0.0.1:{port}{base}"
         if one.key_env:
             found |= {one.key_env: DEMO_KEY, f"{one.key_env}_FILE": ""}
+        if name in apis():
+            found[f"{variable}_PLAN"] = apis()[name].keys.get(DEMO_KEY if one.key_env else "", "")
     return found
 
 

@@ -212,7 +212,9 @@ FEEDS = (
         judge=judge,
         canonical=kraken.canonical,
         after=after,
-        history=History(intervals_s=tuple(INTERVALS), bars=_bars, trades=_trades, last_bars_only=True),
+        history=History(
+            intervals_s=tuple(INTERVALS), bars=_bars, trades=_trades, last_bars_only=True, bars_kept=720
+        ),
         symbols=kraken.SYMBOLS,
     ),
 )

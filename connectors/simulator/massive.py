@@ -98,6 +98,11 @@ class Crypto(_Cluster):
         listed("BTC-USD", "BTC", "USD", "0.01", "0.00001", SHARE),
         listed("ETH-USD", "ETH", "USD", "0.01", "0.0001", SHARE),
         listed("SOL-USD", "SOL", "USD", "0.01", "0.001", SHARE),
+        listed("XRP-USD", "XRP", "USD", "0.0001", "0.001", SHARE),
+        listed("DOGE-USD", "DOGE", "USD", "0.00001", "0.1", SHARE),
+        listed("ADA-USD", "ADA", "USD", "0.0001", "0.001", SHARE),
+        listed("LTC-USD", "LTC", "USD", "0.01", "0.0001", SHARE),
+        listed("LINK-USD", "LINK", "USD", "0.001", "0.001", SHARE),
     )
 
     def frames(self, event: m.Event, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
@@ -143,6 +148,8 @@ class Forex(_Cluster):
         listed("AUD-USD", "AUD", "USD", "0.00001", "1", SHARE),
         listed("USD-CAD", "USD", "CAD", "0.00001", "1", SHARE),
         listed("NZD-USD", "NZD", "USD", "0.00001", "1", SHARE),
+        listed("EUR-GBP", "EUR", "GBP", "0.00001", "1", SHARE),
+        listed("EUR-JPY", "EUR", "JPY", "0.001", "1", SHARE),
     )
 
     def frames(self, event: m.Event, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:

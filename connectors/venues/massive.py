@@ -323,7 +323,8 @@ def _market(cluster: str, symbols: tuple[str, ...]) -> Market:
     )
 
 
-MARKETS = [
-    _market("crypto", ("BTC-USD", "ETH-USD", "SOL-USD")),
-    _market("forex", ("EUR-USD", "GBP-USD", "USD-JPY", "USD-CHF", "AUD-USD", "USD-CAD", "NZD-USD")),
-]
+CRYPTO = ("BTC-USD", "ETH-USD", "SOL-USD", "XRP-USD", "DOGE-USD", "ADA-USD", "LTC-USD", "LINK-USD")
+FOREX = (
+    "EUR-USD", "GBP-USD", "USD-JPY", "USD-CHF", "AUD-USD", "USD-CAD", "NZD-USD", "EUR-GBP", "EUR-JPY",
+)  # fmt: skip
+MARKETS = [_market("crypto", CRYPTO), _market("forex", FOREX)]

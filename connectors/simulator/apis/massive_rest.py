@@ -61,7 +61,8 @@ class MassiveCryptoRest(ApiHalf):
     """Bars of crypto."""
 
     name = "massive_crypto_rest"
-    keys = MappingProxyType({DEMO_KEY: "free", f"{DEMO_KEY}-paid": "paid"})
+    # Streams want a paid plan, and the demo's key takes part in them.
+    keys = MappingProxyType({DEMO_KEY: "paid", f"{DEMO_KEY}-free": "free"})
     windows = MappingProxyType({"free": (Window(5, "minute"),), "paid": (Window(100, "second"),)})
 
     @property
