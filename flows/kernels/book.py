@@ -8,7 +8,7 @@ The state of a book is arrays (see `flows.kernels.order_book`): `window`, int64[
 each tick from `meta[BASE]` on, bids in the first half, asks in the second; `far_key`, `far_lots`, an open
 hash of the levels outside the window (key = tick * 2 + side); `meta`, int64[META], the slots named below.
 
-Cost: 1.6 us for a futures message of 1.6 KB and 68 levels, 0.4 us for one of 13, 1 us for one of 1.5 levels with its
+Cost: 1.2 us for a futures message of 1.6 KB and 68 levels, 0.2 us for one of 13, 1 us for one of 1.5 levels with its
 checksum, 0.1 us for a line of no interest (`make bench`).
 """
 
@@ -117,7 +117,19 @@ META = 56
 WIRE_SHAPE = 3
 WIRE_ONE_ID = 4  # a message has one id, which stands for its first too
 WIRE_TIMED = 5
-WIRE_HEAD = 6
+WIRE_ROLES = 6  # of its keys but ROUTE: the sum of 2 << role
+# What the kernel has learned of how the market writes; nothing but time depends on it.
+WIRE_PRICE_LENGTH = (
+    7  # of the last level learned: its price, if the next may be read as that (see `_form`), else 0
+)
+WIRE_PRICE_WRITTEN = 8  # digits behind its dot, and behind that of its size
+WIRE_SIZE_WRITTEN = 9
+WIRE_KNOWN = 10  # where in the array known stretches of text begin (see `_known`)
+WIRE_HEAD = 11
+
+KNOWN_MAX = 12  # stretches of text known of a message, besides its head
+KNOWN_SLOTS = 10  # of each: its length, what its last key means, 64 bytes of text
+SURPRISES_MAX = 4  # so often in one array of levels it is learned anew how they are written
 
 # A name of a wire's table of 2**n slots stands in the slot (name * NAME_FACTOR mod 2**64 >> 32) mod 2**n.
 NAME_FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -140,6 +152,8 @@ _BRACE, _END_BRACE, _BANG, _AT, _UNDERSCORE, _PLUS, _MINUS = 123, 125, 33, 64, 9
 
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _ZEROS = np.uint64(0x3030303030303030)
+_QUOTES, _ATS = np.uint64(0x2222222222222222), np.uint64(0x4040404040404040)
+_SPACES, _NEWLINES = np.uint64(0x2020202020202020), np.uint64(0x0A0A0A0A0A0A0A0A)
 _BETWEEN = np.uint64(0x222C22)  # "," between price and size
 _NEXT_PAIR, _LAST_PAIR = np.uint64(0x225B2C5D22), np.uint64(0x5D5D22)  # what follows a pair: "],[" or "]]
 
@@ -214,7 +228,7 @@ def _matches(word, eight):
 
 @_inline
 def _quotes(word):
-    return _matches(word, np.uint64(0x2222222222222222))
+    return _matches(word, _QUOTES)
 
 
 @_inline
@@ -226,7 +240,7 @@ def _byte_of(mask):
 @intrinsic
 def _trailing_zeros(typingctx, value):
     def codegen(context, builder, signature, args):
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
     return types.uint64(types.uint64), codegen
 
@@ -249,6 +263,68 @@ def _put(typingctx, array, at, value):
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _differing(typingctx, buf, at, words, begin):
+    """Of 64 bytes of `buf` from `at` on those that differ from 8 int64 from `begin` on, a bit each."""
+
+    def codegen(context, builder, signature, args):
+        vector, found = ir.VectorType(ir.IntType(8), 64), []
+        for i in (0, 2):
+            array = context.make_array(signature.args[i])(context, builder, args[i])
+            address = builder.bitcast(builder.gep(array.data, [args[i + 1]]), vector.as_pointer())
+            found.append(builder.load(address, align=1))
+        return builder.bitcast(builder.icmp_unsigned("!=", *found), ir.IntType(64))
+
+    return types.uint64(buf, types.int64, words, types.int64), codegen
+
+
+@_inline
+def _known(buf, p, end, wire, i):
+    """The length of the i-th known stretch of text if it stands at p, and no space behind it; else 0.
+
+    The messages of a market differ in their numbers, hardly in the text between them: what `_kind` or `_next_key` has
+    once made of a stretch of it is kept with that text, and holds wherever the same text stands.
+    """
+    at = wire[WIRE_KNOWN] + i * KNOWN_SLOTS
+    n = wire[at]
+    if n == 0 or p + 64 > buf.shape[0] or p + n >= end or buf[p + n] <= _SPACE:
+        return np.int64(0)
+    return n if _differing(buf, p, wire, at + 2) << np.uint64(64 - n) == np.uint64(0) else np.int64(0)
+
+
+@_inline
+def _keep(buf, p, n, wire, i, role):
+    """Make the n bytes at p the i-th known stretch, if they are few enough."""
+    at = wire[WIRE_KNOWN] + i * KNOWN_SLOTS
+    wire[at] = 0
+    if 0 < n <= 64 and p + 64 <= buf.shape[0]:
+        wire[at] = n
+        wire[at + 1] = role
+        for j in range(8):
+            wire[at + 2 + j] = np.int64(_load8(buf, p + 8 * j))
+
+
+@_inline
+def _find(buf, p, end, one, other):
+    """Where the first of two characters stands from p on; `end` if there is none. Both are given eight times over."""
+    while p + 8 <= end:
+        word = _load8(buf, p)
+        mask = _matches(word, one) | _matches(word, other)
+        if mask != np.uint64(0):
+            return p + _byte_of(mask)
+        p += 8
+    one, other = one & np.uint64(0xFF), other & np.uint64(0xFF)
+    while p < end and np.uint64(buf[p]) != one and np.uint64(buf[p]) != other:
+        p += 1
+    return p
+
+
+@_inline
+def _string_end(buf, p, end):
+    """Where the closing quote of the string whose text goes on at p stands; `end` if there is none."""
+    return _find(buf, p, end, _QUOTES, _QUOTES)
 
 
 @_inline
@@ -373,64 +449,33 @@ def _plain(buf, p, length, unit):
 
 
 @_inline
-def _short(buf, p, length, decimals):
-    """As `decimal` for the text [p, p + length), which is of 1 to 8 bytes, if that is one and fits, else -1.
-
-    All of it is in one word, from which the dot is cut. Nothing branches on the text: sizes differ in form from level
-    to level, and a guess at it would fail as often.
-    """
-    before = np.uint64(64 - 8 * length) & np.uint64(63)
-    digits = (_load8(buf, p) ^ _ZEROS) << before
-    other = _non_digits(digits)
-    dot = other & (~other + np.uint64(1))
-    low = dot >> np.uint64(7)
-    edges = (np.uint64(0x80) << before) | np.uint64(1 << 63)
-    whole = low - np.uint64(1) if dot != np.uint64(0) else np.uint64(0)
-    digits ^= low * np.uint64(_DOT ^ 48)
-    wrong = (other ^ dot) | (dot & edges) | (digits & (low * np.uint64(0xFF)))
-    digits = ((digits & whole) << np.uint64(8)) | (digits & ~whole)
-    rest = decimals - (np.int64(_leading_zeros(dot) >> np.uint64(3)) & 7)
-    if rest < 0:
-        wrong |= digits >> np.uint64((64 + 8 * rest) & 63)
-        digits <<= np.uint64((-8 * rest) & 63)
-        rest = 0
-    return _value8(digits) * _POW10[rest] if wrong == np.uint64(0) else np.int64(-1)
-
-
-@_inline
-def _quoted(buf, p, end, meta, plain, price_unit, size_unit, guess):
+def _quoted(buf, p, end, meta, plain, price_unit, size_unit):
     """Price and size from the text `price","size"` at p: (tick, lots, where the last quote is, the price's length).
 
-    Below zero they are as of `decimal`; then meta[NEED_...] is set. `guess` is the length of the price before: most
-    are as long as that, and where it is right nothing waits for this price's end to be found.
+    Below zero they are as of `decimal`; then meta[NEED_...] is set.
     """
     tick = size = np.int64(-1)
     q = p
+    length = np.int64(0)
     if plain and p + 62 <= end:
-        if _load8(buf, p + guess) & np.uint64(0xFFFFFF) != _BETWEEN:
-            guess = _length(buf, p)
-        if 1 <= guess <= 8:
-            tick = _short(buf, p, guess, meta[PRICE_DECIMALS])
-        else:
-            tick = _plain(buf, p, guess, price_unit)
-        q = p + guess
+        length = _length(buf, p)
+        tick = _plain(buf, p, length, price_unit)
+        q = p + length
         if _load8(buf, q) & np.uint64(0xFFFFFF) == _BETWEEN:
-            length = _length(buf, q + 3)
-            if 1 <= length <= 8:
-                size = _short(buf, q + 3, length, meta[SIZE_DECIMALS])
-            else:
-                size = _plain(buf, q + 3, length, size_unit)
-            q += 3 + length
+            size_length = _length(buf, q + 3)
+            size = _plain(buf, q + 3, size_length, size_unit)
+            q += 3 + size_length
     if tick < 0 or size < 0:
         size = np.int64(-1)
         tick, q, need = decimal(buf, p, end, meta[PRICE_DECIMALS], False)
+        length = q - p
         if tick == -3:
             meta[NEED_PRICE_DECIMALS] = need
         elif tick >= 0 and q + 5 < end and buf[q + 1] == _COMMA and buf[q + 2] == _QUOTE:
             size, q, need = decimal(buf, q + 3, end, meta[SIZE_DECIMALS], False)
             if size == -3:
                 meta[NEED_SIZE_DECIMALS] = need
-    return tick, size, q, guess
+    return tick, size, q, length
 
 
 @_inline
@@ -444,29 +489,123 @@ def _refusal(meta, tick, size):
 
 
 @_inline
-def _pairs(buf, p, end, meta, ticks, lots, n):
+def _form(written, decimals):
+    """What `_formed` needs of numbers with so many digits behind the dot, to read them in units of 10**-decimals.
+
+    For 8 bytes less their '0', of which the last is the number's last digit: the dot, what added to a byte makes its
+    high bit tell of what must not be there, the digits before and behind the dot, by how much those too fine are
+    shifted out, and a factor.
+    """
+    finer = max(written - decimals, 0)  # these must be zeros
+    limits = np.uint64(0x7676767676767676)
+    if finer > 0:
+        limits |= ~np.uint64(0) << np.uint64(64 - 8 * finer) & np.uint64(0x7F7F7F7F7F7F7F7F)
+    factor = _POW10[max(decimals - written, 0)]
+    if written == 0:
+        return np.uint64(0), limits, np.uint64(0), ~np.uint64(0), np.uint64(8 * finer), factor
+    at = np.uint64(8 * (7 - written)) & np.uint64(63)
+    byte = np.uint64(0xFF) << at
+    limits = (limits & ~byte) | np.uint64(0x7F) << at
+    whole = (np.uint64(1) << at) - np.uint64(1)
+    return np.uint64(_DOT ^ 48) << at, limits, whole, ~(whole | byte), np.uint64(8 * finer), factor
+
+
+@_inline
+def _formed(digits, form):
+    """The number that 8 bytes make, as `_form` wants them; and a mask that is 0 if they are of that form."""
+    dot, limits, whole, fraction, finer, factor = form
+    digits ^= dot
+    wrong = ((digits + limits) | digits) & _HIGH_BITS
+    digits = ((digits & whole) << np.uint64(8)) | (digits & fraction)
+    return _value8(digits << finer) * factor, wrong
+
+
+@_inline
+def _learn(buf, p, length, q, size, wire):
+    """Keep how the level at p is written, whose last quote is at q."""
+    begin = p + length + 3
+    wire[WIRE_PRICE_LENGTH] = length if length <= 8 and q - begin <= 8 else 0
+    wire[WIRE_PRICE_WRITTEN] = _decimals_written(buf, p, p + length)
+    written = _decimals_written(buf, begin, q)
+    if size > 0 or written > 0:  # "0" tells nothing
+        wire[WIRE_SIZE_WRITTEN] = written
+
+
+@_inline
+def _formed_pairs(buf, p, end, meta, ticks, lots, n, wire):
+    """The levels from the text of a price at p on as far as they are written like the one learned last.
+
+    Returns (where the first text of another form begins, count, False), or at the array's end as `_pairs` and True.
+    Nothing branches on the numbers, which differ in form from level to level: a guess would fail as often.
+    """
+    length, written = wire[WIRE_PRICE_LENGTH], wire[WIRE_SIZE_WRITTEN]
+    price_decimals, size_decimals = meta[PRICE_DECIMALS], meta[SIZE_DECIMALS]
+    # With 8 digits and a factor of 10**7 a size is below LOTS_MAX.
+    if length == 0 or price_decimals - wire[WIRE_PRICE_WRITTEN] > 7 or size_decimals - written > 7:
+        return p, n, False
+    price_form, size_form = _form(wire[WIRE_PRICE_WRITTEN], price_decimals), _form(written, size_decimals)
+    shift = np.uint64(64 - 8 * length) & np.uint64(63)
+    shortest = written + 2 if written > 0 else 1
+    last = min(buf.shape[0] - 27, end)  # no load reaches farther than 27 bytes
+    while p <= last and n < ticks.shape[0]:
+        q = p + length
+        text = _load8(buf, q + 3)
+        size_length = _byte_of(_quotes(text))
+        tick, wrong = _formed((_load8(buf, p) ^ _ZEROS) << shift, price_form)
+        digits = (text ^ _ZEROS) << (np.uint64(-8 * size_length) & np.uint64(63))
+        size, not_formed = _formed(digits, size_form)
+        if size_length < shortest:
+            not_formed = ~np.uint64(0)
+        if digits == np.uint64(0):  # "0", without a dot
+            not_formed = np.uint64(0)
+        wrong |= not_formed | (_load8(buf, q) ^ _BETWEEN) & np.uint64(0xFFFFFF)
+        q += 3 + size_length
+        if wrong != np.uint64(0) or q + 3 > end:
+            break
+        _put(ticks, n, tick)
+        _put(lots, n, size)
+        word = _load8(buf, q)
+        if word & np.uint64(0xFFFFFFFFFF) != _NEXT_PAIR:
+            if word & np.uint64(0xFFFFFF) == _LAST_PAIR:
+                return q + 3, n + 1, True
+            break
+        n += 1
+        p = q + 5
+    return p, n, False
+
+
+@_inline
+def _pairs(buf, p, end, meta, ticks, lots, n, wire):
     """Levels [["price","size"],...] from the '[' at p into scratch from n on.
 
     Returns (position after the closing ']', count); the count is -1 where a level is not of this shape
     (meta[REASON]) and -2 where it has finer decimals (meta[NEED_...]).
     """
-    plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
-    price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
-    length = np.int64(0)
     meta[REASON] = BAD_LEVELS
     p += 1
     if p < end and buf[p] == _CLOSE:
         return p + 1, n
     if p + 1 >= end or buf[p] != _OPEN or buf[p + 1] != _QUOTE:
         return p, -1
-    p += 2
+    p, n, done = _formed_pairs(buf, p + 2, end, meta, ticks, lots, n, wire)
+    return (p, n) if done else _other_pairs(buf, p, end, meta, ticks, lots, n, wire)
+
+
+@_compile
+def _other_pairs(buf, p, end, meta, ticks, lots, n, wire):
+    """As `_pairs` from the text of a price on, in a level that is written unlike those before."""
+    plain = meta[PRICE_DECIMALS] <= 8 and meta[SIZE_DECIMALS] <= 8
+    price_unit, size_unit = _unit(meta[PRICE_DECIMALS]), _unit(meta[SIZE_DECIMALS])
+    surprises = 0
     while p + 4 < end:
-        tick, size, q, length = _quoted(buf, p, end, meta, plain, price_unit, size_unit, length)
+        tick, size, q, length = _quoted(buf, p, end, meta, plain, price_unit, size_unit)
         if tick < 0 or size < 0 or size > LOTS_MAX or n >= ticks.shape[0]:
             return q, _refusal(meta, tick, size)
         _put(ticks, n, tick)
         _put(lots, n, size)
         n += 1
+        if surprises < SURPRISES_MAX:
+            _learn(buf, p, length, q, size, wire)
         if q + 8 > end:
             break
         word = _load8(buf, q)
@@ -475,6 +614,11 @@ def _pairs(buf, p, end, meta, ticks, lots, n):
                 return q, -1
             return q + 3, n
         p = q + 5
+        if surprises < SURPRISES_MAX:
+            surprises += 1
+            p, n, done = _formed_pairs(buf, p, end, meta, ticks, lots, n, wire)
+            if done:
+                return p, n
     if q + 2 < end and buf[q + 1] == _CLOSE and buf[q + 2] == _CLOSE:
         return q + 3, n
     return p, -1
@@ -491,7 +635,6 @@ def _sided(buf, p, end, meta, ticks, lots):
     half = ticks.shape[0] // 2
     meta[BIDS_AT] = meta[BIDS_END] = 0
     meta[ASKS_AT] = meta[ASKS_END] = half
-    length = np.int64(0)
     meta[REASON] = BAD_LEVELS
     p += 1
     if p < end and buf[p] == _CLOSE:
@@ -505,7 +648,7 @@ def _sided(buf, p, end, meta, ticks, lots):
             at, most = ASKS_END, ticks.shape[0]
         else:
             return p, -1
-        tick, size, q, length = _quoted(buf, q, end, meta, plain, price_unit, size_unit, length)
+        tick, size, q, _ = _quoted(buf, q, end, meta, plain, price_unit, size_unit)
         if tick < 0 or size < 0 or size > LOTS_MAX or meta[at] >= most:
             return q, _refusal(meta, tick, size)
         if q + 2 >= end or buf[q + 1] != _CLOSE:
@@ -711,19 +854,6 @@ def _integer_ms(v):
 
 
 @_inline
-def _string_end(buf, p, end):
-    """Where the closing quote of the string whose text goes on at p stands; `end` if there is none."""
-    while p + 8 <= end:
-        mask = _quotes(_load8(buf, p))
-        if mask != np.uint64(0):
-            return p + _byte_of(mask)
-        p += 8
-    while p < end and buf[p] != _QUOTE:
-        p += 1
-    return p
-
-
-@_inline
 def _name(buf, p, end):
     """The first 8 bytes of the string whose text starts at p, packed; and where its closing quote is."""
     if p + 8 <= end:
@@ -744,21 +874,6 @@ def _name(buf, p, end):
 
 
 @_inline
-def _at_sign(buf, p, end):
-    """Where the first '@' of the string whose text begins at p stands, or else its closing quote, or else `end`."""
-    while p + 8 <= end:
-        word = _load8(buf, p)
-        mask = _quotes(word) | _matches(word, np.uint64(0x4040404040404040))
-        if mask != np.uint64(0):
-            p += _byte_of(mask)
-            break
-        p += 8
-    while p < end and buf[p] != _QUOTE and buf[p] != _AT:
-        p += 1
-    return p
-
-
-@_inline
 def _channel(buf, p, end):
     """The channel in a stream's name or the event's name itself, packed as `_name` does; and where the text ends.
 
@@ -766,7 +881,7 @@ def _channel(buf, p, end):
     """
     at = p
     if p < end and buf[p] != _BANG:
-        at = _at_sign(buf, p, end)
+        at = _find(buf, p, end, _QUOTES, _ATS)
         if at < end and buf[at] == _AT:
             p = at + 1
     v = np.int64(0)
@@ -838,26 +953,9 @@ def _kind(buf, p, end, wire):
     return np.int64(_UNKNOWN), begin
 
 
-@_compile
-def scan(buf, p, end, meta, ticks, lots, wire):
-    """Parse the book message in buf[p:end] into scratch and the line's slots of meta: 0, BAD or FINER.
-
-    Fields are found by name wherever they stand. Missing ids are -1, of a venue without ids 0; a missing event time
-    is 0.
-    """
-    names, roles = _table(wire, 0)
-    meta[EVENT_MS] = 0
-    meta[FIRST_ID] = -1
-    meta[MESSAGE_ID] = -1
-    meta[PREVIOUS_ID] = -1
-    meta[BIDS_AT] = meta[BIDS_END] = meta[ASKS_AT] = meta[ASKS_END] = 0
-    meta[NEED_PRICE_DECIMALS] = 0
-    meta[NEED_SIZE_DECIMALS] = 0
-    meta[WHOLE] = 0
-    meta[CHECKSUM] = -1
-    meta[WROTE_PRICE_DECIMALS] = meta[WROTE_SIZE_DECIMALS] = 0
-    n = 0
-    sides = 0
+@_inline
+def _next_key(buf, p, end, names, roles):
+    """The next key from p on with a role or an integer: (role, where its value begins); `end` if there is none."""
     while p < end:
         if buf[p] != _QUOTE:
             p += 1
@@ -872,45 +970,52 @@ def scan(buf, p, end, meta, ticks, lots, wire):
         while p + 1 < end and buf[p] <= _SPACE:
             p += 1
         role = _look_up(names, roles, name)
+        if role > _ROUTE or 48 <= buf[p] <= 57:
+            return role, p
+        if buf[p] == _QUOTE:
+            p = _string_end(buf, p + 1, end) + 1
+    return np.int64(-1), end
+
+
+@_compile
+def scan(buf, p, end, meta, ticks, lots, wire):
+    """Parse the book message in buf[p:end] into scratch and the line's slots of meta: 0, BAD or FINER.
+
+    Fields are found by name wherever they stand; behind the last of those that there can be nothing is looked at.
+    Missing ids are -1, of a venue without ids 0; a missing event time is 0.
+    """
+    names, roles = _table(wire, 0)
+    meta[EVENT_MS] = 0
+    meta[FIRST_ID] = -1
+    meta[MESSAGE_ID] = -1
+    meta[PREVIOUS_ID] = -1
+    meta[BIDS_AT] = meta[BIDS_END] = meta[ASKS_AT] = meta[ASKS_END] = 0
+    meta[NEED_PRICE_DECIMALS] = 0
+    meta[NEED_SIZE_DECIMALS] = 0
+    meta[WHOLE] = 0
+    meta[CHECKSUM] = -1
+    meta[WROTE_PRICE_DECIMALS] = meta[WROTE_SIZE_DECIMALS] = 0
+    n = 0
+    sides = 0
+    stretch = 0
+    missing = wire[WIRE_ROLES]
+    while p < end and missing != 0:
+        stretch = min(stretch + 1, KNOWN_MAX)
+        length = _known(buf, p, end, wire, stretch)
+        if length > 0:
+            p += length
+            role = wire[wire[WIRE_KNOWN] + stretch * KNOWN_SLOTS + 1]
+        else:
+            begin = p
+            role, p = _next_key(buf, p, end, names, roles)
+            if p >= end:
+                break
+            _keep(buf, begin, p - begin, wire, stretch, role)
+        missing &= ~(np.int64(1) << (role + 1))
         c = buf[p]
         if role == _WHOLE:
             meta[WHOLE] = 1
-        if c == _OPEN:
-            if role != _BID_SIDE and role != _ASK_SIDE and role != _BOTH_SIDES:
-                p += 1
-                continue
-            if role == _BOTH_SIDES:
-                p, after = _sided(buf, p, end, meta, ticks, lots)
-                if after < 0:
-                    return BAD if after == -1 else FINER
-                sides = 3
-                continue
-            if wire[WIRE_SHAPE] == _OBJECTS:
-                p, after = _objects(buf, p, end, meta, ticks, lots, n)
-            else:
-                p, after = _pairs(buf, p, end, meta, ticks, lots, n)
-            if after < 0:
-                return BAD if after == -1 else FINER
-            if role == _BID_SIDE:
-                meta[BIDS_AT] = n
-                meta[BIDS_END] = after
-                sides |= 1
-            else:
-                meta[ASKS_AT] = n
-                meta[ASKS_END] = after
-                sides |= 2
-            n = after
-        elif c == _QUOTE:
-            begin = p + 1
-            p = _string_end(buf, begin, end) + 1
-            if role == _EVENT:
-                meta[EVENT_MS] = stamp_ms(buf, begin, p)
-                if meta[EVENT_MS] < 0:
-                    meta[REASON] = BAD_STAMP
-                    return BAD
-            elif role == _KIND_OF and p - begin == 9 and _name(buf, begin, end)[0] == _IS_SNAPSHOT:
-                meta[WHOLE] = 1
-        elif 48 <= c <= 57:
+        if 48 <= c <= 57:
             v, p = _integer(buf, p, end)
             if role < 0:
                 continue
@@ -924,6 +1029,37 @@ def scan(buf, p, end, meta, ticks, lots, wire):
                 meta[PREVIOUS_ID] = v
             elif role == _CHECKSUM:
                 meta[CHECKSUM] = v
+        elif c == _QUOTE:
+            begin = p + 1
+            p = _string_end(buf, begin, end) + 1
+            if role == _EVENT:
+                meta[EVENT_MS] = stamp_ms(buf, begin, min(p, end))
+                if meta[EVENT_MS] < 0:
+                    meta[REASON] = BAD_STAMP
+                    return BAD
+            elif role == _KIND_OF and p - begin == 9 and _name(buf, begin, end)[0] == _IS_SNAPSHOT:
+                meta[WHOLE] = 1
+        elif c == _OPEN and (role == _BID_SIDE or role == _ASK_SIDE):
+            if wire[WIRE_SHAPE] == _OBJECTS:
+                p, after = _objects(buf, p, end, meta, ticks, lots, n)
+            else:
+                p, after = _pairs(buf, p, end, meta, ticks, lots, n, wire)
+            if after < 0:
+                return BAD if after == -1 else FINER
+            if role == _BID_SIDE:
+                meta[BIDS_AT] = n
+                meta[BIDS_END] = after
+                sides |= 1
+            else:
+                meta[ASKS_AT] = n
+                meta[ASKS_END] = after
+                sides |= 2
+            n = after
+        elif c == _OPEN and role == _BOTH_SIDES:
+            p, after = _sided(buf, p, end, meta, ticks, lots)
+            if after < 0:
+                return BAD if after == -1 else FINER
+            sides = 3
     if meta[RULE] == _BY_CHECKSUM or meta[RULE] == _BY_NOTHING:
         meta[FIRST_ID] = meta[MESSAGE_ID] = 0
     elif meta[RULE] == _OVERLAP and meta[FIRST_ID] == meta[MESSAGE_ID]:
@@ -1289,9 +1425,7 @@ def _header(buf, p, end):
         while origin < limit and buf[origin] != _SPACE:
             origin += 1
         origin += 1
-    q = origin
-    while q < end and buf[q] != _SPACE and buf[q] != _NEWLINE:
-        q += 1
+    q = _find(buf, origin, end, _SPACES, _NEWLINES)
     length, q = _integer(buf, q + 1, end)
     payload = q + 1
     line_end = payload + length
@@ -1357,7 +1491,12 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if frame < 0:
             meta[REASON] = BAD_FRAME
             return BAD, start, pos
-        kind, begin = _kind(buf, frame, line_end, wire)
+        head = _known(buf, frame, line_end, wire, 0)
+        kind, begin = np.int64(_DEPTH), frame + head
+        if head == 0:
+            kind, begin = _kind(buf, frame, line_end, wire)
+            if kind == _DEPTH:
+                _keep(buf, frame, begin - frame, wire, 0, _ROUTE)
         if kind != _DEPTH or frame != payload:
             if kind == _TRADE:
                 meta[N_TRADES] += 1

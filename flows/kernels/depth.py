@@ -697,9 +697,9 @@ def _standing(book: OrderBook) -> dict[str, Any]:
 def wire_array(market: Market) -> Int64s:
     """A market's wire as `book.run` reads it.
 
-    The lengths of its three tables, its shape, whether its messages have one id and a time; then the tables: names by
-    their first 8 bytes, hashed without a collision, and what they mean. Raises ValueError for a checksum of anything
-    but numbers.
+    The lengths of its three tables, its shape, whether its messages have one id and a time, its roles; then the tables:
+    names by their first 8 bytes, hashed without a collision, and what they mean; then room for the text that the kernel
+    comes to know. Raises ValueError for a checksum of anything but numbers.
     """
     wire = market.wire
     if wire.rule is Rule.CHECKSUM and wire.shape is not Shape.OBJECTS:
@@ -710,8 +710,12 @@ def wire_array(market: Market) -> Int64s:
     slots = [_slots(table) for table in tables]
     packed = [len(names) for names, _ in slots]
     packed += [int(wire.shape), Role.FIRST_ID not in wire.roles.values(), wire.timed]
+    packed += [sum(2 << role for role in set(wire.roles.values()) - {Role.ROUTE})]
+    packed += [0] * (b.WIRE_HEAD - len(packed))
     for names, meanings in slots:
         packed += names + meanings
+    packed[b.WIRE_KNOWN] = len(packed)
+    packed += [0] * (b.KNOWN_MAX + 1) * b.KNOWN_SLOTS
     return np.array(packed, np.int64)
 
 

@@ -27,8 +27,8 @@ QUICK = settings(max_examples=200, deadline=None)
 
 
 @nb.njit
-def pairs(buf: Any, end: int, meta: Any, ticks: Any, lots: Any) -> Any:
-    return b._pairs(buf, 0, end, meta, ticks, lots, 0)
+def pairs(buf: Any, end: int, meta: Any, ticks: Any, lots: Any, wire: Any) -> Any:
+    return b._pairs(buf, 0, end, meta, ticks, lots, 0, wire)
 
 
 @nb.njit
@@ -49,7 +49,7 @@ def read(text: str, decimals: int, room: int, beyond: int) -> tuple[int, int]:
         meta = np.zeros(b.META, np.int64)
         meta[b.PRICE_DECIMALS] = meta[b.SIZE_DECIMALS] = decimals
         ticks, lots = np.zeros(2, np.int64), np.zeros(2, np.int64)
-        position, count = pairs(buf, len(payload), meta, ticks, lots)
+        position, count = pairs(buf, len(payload), meta, ticks, lots, WIRE)
         assert 0 <= position <= len(payload)
         if count == 1:
             assert position == len(body)
