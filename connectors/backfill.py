@@ -296,6 +296,7 @@ async def opened(
     random: Random,
     tell: Callable[[Progress], None] = unheard,
     turns: Turns = NO_TURNS,
+    share: float = SHARE,
 ) -> AsyncIterator[Backfill]:
     """The backfill of one feed, with budgets and memory in the data directory. `turns`: of its account, where shared.
 
@@ -311,6 +312,6 @@ async def opened(
         ):
             async with aiohttp.ClientSession() as http:
                 api = Api(access, http, spent, random, turns.get(access.account))
-                yield Backfill(access.feed, api, publication, known, time.time_ns, tell=tell)
+                yield Backfill(access.feed, api, publication, known, time.time_ns, share, tell)
     finally:
         spent.disconnect()

@@ -18,7 +18,7 @@ from connectors.venue import Request
 
 ANSWER_BYTES_MAX = 64 << 20
 ATTEMPTS_MAX = 5
-SHARE = 0.8  # of the venue's budget: the IP may have other users
+SHARE = 0.7  # of the venue's budget: the IP may have other users
 WINDOW_S = 60.0
 TIMEOUT_S = 15.0
 NUMBER_MAX = 1e6  # of a header: weight, or 11 days of silence

@@ -33,6 +33,7 @@ PREFERRED = (
 )  # fmt: skip
 NS_A_S = 1_000_000_000
 FEED = "history"
+SHARE = 0.9  # of a budget: boards wait for it, and what is polled can wait a little
 SAY_EVERY_S = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -135,7 +136,7 @@ async def fetch_windows(
     now_ns: Callable[[], int] = time.time_ns,
     health: Telemetry | None = None,
 ) -> Fetching:
-    """Fetch them, the feeds side by side, within half of each one's budget.
+    """Fetch them, the feeds side by side, within each one's budget.
 
     The process's log tells of progress, and so do feeds named history in `health`. What is refused is said and left
     out: live data does not depend on it. `turns` are those of the accounts that pollers use too.
@@ -149,7 +150,7 @@ async def fetch_windows(
         async with asyncio.TaskGroup() as tasks:
             for access in accesses:
                 if mine := [x for x in wanted if x.feed == access.feed.name]:
-                    source = backfill.opened(access, log, data_dir, random, turns=turns)
+                    source = backfill.opened(access, log, data_dir, random, turns=turns, share=SHARE)
                     tasks.create_task(_fetch(mine, source, fetching, told.feed(access.feed.name, FEED)))
     finally:
         telling.cancel()

@@ -54,8 +54,8 @@ FUTURES_WEIGHTS = ((99, 1), (499, 2))
 SPOT_TRADES_WEIGHT, FUTURES_TRADES_WEIGHT = 4, 20
 # "fundingRate and fundingInfo share 500/5min/IP rate limit".
 OPEN_INTEREST_EVERY_S, FUNDING_EVERY_S, FUNDING_ROWS = MINUTE_S, 3600.0, 100
-# The live connector of this address takes four fifths of what the venue allows (`rest.SHARE`).
-LEFT = 0.2
+# The live connector of this address takes what is left of what the venue allows (`rest.SHARE`).
+LEFT = 0.3
 WAF_S, BAN_S = 300.0, 300.0
 
 Signed = Annotated[str, Meta(pattern=r"\A-?[0-9]+(\.[0-9]+)?\Z", max_length=28)]
