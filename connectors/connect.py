@@ -29,6 +29,7 @@ from connectors.windows import fetch_windows
 
 HEALTH_EVERY_S = 1.0
 HEALTH_AGE_S_MAX = 86_400
+WINDOWS_EVERY_S = 300.0
 
 _log = structlog.get_logger(__name__)
 
@@ -130,17 +131,14 @@ async def _run(
 async def _fetch_windows(
     connector: Connector, telemetry: Telemetry, turns: Mapping[str, asyncio.Lock]
 ) -> None:
-    if connector.history:
-        followed = [(x.market, x.symbols or x.market.live.symbols) for x in connector.markets]
+    """At the start, and again and again what has been added since: bars that no stream tells, or that it missed."""
+    followed = [(x.market, x.symbols or x.market.live.symbols) for x in connector.markets]
+    while connector.history:
+        began_s = time.monotonic()
         await fetch_windows(
-            followed,
-            connector.history,
-            connector.log,
-            connector.data_dir,
-            connector.random,
-            turns,
-            health=telemetry,
-        )
+            followed, connector.history, connector.log, connector.data_dir, connector.random, turns, health=telemetry
+        )  # fmt: skip
+        await asyncio.sleep(max(0.0, began_s + WINDOWS_EVERY_S - time.monotonic()))
 
 
 def _pollers(

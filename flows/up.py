@@ -23,6 +23,7 @@ from connectors.settings import VARIABLE, Configuration
 from connectors.simulator.api import apis
 from connectors.simulator.half import DEMO_KEY, chosen, halves
 from connectors.venue import market, markets
+from connectors.webhook_commands import arguments as webhook_arguments
 from flows.runtime.progress import FILE, latency_of
 from flows.runtime.run import recovery_of
 from flows.runtime.supervisor import Part, Say, Supervisor
@@ -35,6 +36,14 @@ SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
     "ISOTHERM_STORE_CLICKHOUSE", "ISOTHERM_FLOW_CLICKHOUSE_URL", "ISOTHERM_BOARD_CLICKHOUSE_URL",
 )  # fmt: skip
+WINDOWS_EVERY_S = 2.0
+# Look-back, instruments whose window is full, instruments, whether all that can be fetched was.
+_COVERAGE = """
+    SELECT lookback, countIf(share >= 0.99), count(), (
+        SELECT count() > 0 AND countIf(state != 'live') = 0 FROM market.feed_health_now WHERE symbol = 'history'
+    )
+    FROM market.window_coverage GROUP BY lookback, span_s ORDER BY span_s
+"""
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
     " AND name != 'schema_migrations' ORDER BY name"
@@ -80,6 +89,8 @@ def parts(
     found.append(Part("connector", connector, environment, lambda: not port or listens("127.0.0.1", port)))
     has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, names))
     found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    if not simulated and (receiver := webhook_arguments(data_dir, os.environ)):
+        found.append(Part("webhook", receiver))
     # The board asks for tables: the first flow to run has brought the store to this version's.
     has_tables = _Once(lambda: _has_tables(data_dir))
     found.append(Part("board", ("board", *at, "--port", str(board_port)), ready=has_tables))
@@ -214,11 +225,13 @@ def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> di
     (_depth_state(data_dir) / FILE).unlink(missing_ok=True)
     summary: dict[str, Any] = {"first_heatmap_s": None}
     heatmap = _Once(lambda: _has_heatmap(data_dir, began_ns), every_s=1.0)
+    windows = _Windows(data_dir, began_s, say)
 
     def over() -> bool:
         if summary["first_heatmap_s"] is None and heatmap():
             summary["first_heatmap_s"] = round(time.monotonic() - began_s, 1)
             say(f"first heatmap after {summary['first_heatmap_s']} s")
+        windows.look()
         return bool(stopped) or time.monotonic() >= end_s
 
     # The store, first to start and last to end, is asked when nobody writes any more.
@@ -226,7 +239,7 @@ def run(found: list[Part], data_dir: Path, span_s: float | None, say: Say) -> di
         until=over,
         finish=lambda: summary.update(_summary(data_dir)),
     )
-    return summary
+    return summary | {"windows_full_s": windows.full_s, "windows": windows.text}
 
 
 def _summary(data_dir: Path) -> dict[str, Any]:
@@ -249,14 +262,47 @@ def _depth_state(data_dir: Path) -> Path:
 
 def _has_heatmap(data_dir: Path, since_ns: int) -> bool:
     """Whether there is a row of what was received since then; no while store or tables are not there yet."""
+    found = "SELECT 1 FROM market.depth_1s WHERE received_ns >= {since_ns:Int64} LIMIT 1"
+    return bool(_asked(data_dir, found, {"since_ns": since_ns}))
+
+
+def _asked(data_dir: Path, query: str, parameters: dict[str, Any] | None = None) -> list[Any]:
+    """What the store answers; [] while it is not there yet, or lacks the table."""
     url = live_url(data_dir)
     if url is None:
-        return False
+        return []
     with contextlib.closing(connect(url, "analyst", password(data_dir, "analyst"), retry_s=0)) as asked:
         with contextlib.suppress(StoreError):
-            found = "SELECT 1 FROM market.depth_1s WHERE received_ns >= {since_ns:Int64} LIMIT 1"
-            return bool(asked.query(found, {"since_ns": since_ns}))
-        return False
+            return list(asked.query(query, parameters or {}))
+        return []
+
+
+class _Windows:
+    """Says how full the windows of correlation are while the connector fetches what they look back on."""
+
+    def __init__(self, data_dir: Path, began_s: float, say: Say) -> None:
+        self._data_dir, self._began_s, self._say = data_dir, began_s, say
+        self._ask_at_s, self._is_over = 0.0, False
+        self.full_s: float | None = None  # when all of every instrument were; None: not yet
+        self.text = ""
+
+    def look(self) -> None:
+        """Ask the store, now and then, until everything is fetched."""
+        now_s = time.monotonic()
+        if self._is_over or now_s < self._ask_at_s:
+            return
+        self._ask_at_s = now_s + WINDOWS_EVERY_S
+        told = _asked(self._data_dir, _COVERAGE)
+        if not told:
+            return
+        text = ", ".join(f"{name} {full} of {known}" for name, full, known, _ in told)
+        is_fetched = all(fetched for *_, fetched in told)
+        if all(full == known for _, full, known, _ in told) and is_fetched:
+            self.full_s, self._is_over = round(now_s - self._began_s, 1), True
+            self._say(f"every correlation window is full after {self.full_s} s")
+        elif text != self.text:
+            self._say(f"correlation windows full: {text}")
+        self.text = text
 
 
 class _Once:

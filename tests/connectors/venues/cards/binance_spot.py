@@ -27,7 +27,7 @@ CARD = Card(
     market="binance_spot",
     symbols=[("BTCUSDT", "BTC-USDT"), ("ETHBTC", "ETH-BTC"), ("BTCFDUSD", "BTC-FDUSD"), ("EURUSDT", "EUR-USDT")],
     subscribe=(),
-    url="/stream?streams=btcusdt@depth@100ms/btcusdt@aggTrade",
+    url="/stream?streams=btcusdt@depth@100ms/btcusdt@aggTrade/btcusdt@kline_1m",
     golden=[
         (
             wrapped("btcusdt@aggTrade", '{"e":"aggTrade","E":1795000000123,"s":"BTCUSDT","a":900001,"p":"81234.56000000","q":"0.01200000","f":700001,"l":700003,"T":1795000000120,"m":true,"M":true}'),
