@@ -1,9 +1,9 @@
-"""The past of the simulated assets: log prices at every minute, as far back as the weeks are counted.
+"""The past of the simulated assets: log prices at every minute, or every few, as far back as the weeks are counted.
 
 A hierarchy, so that any week can be drawn by itself: from week to week an asset's log price wanders around where it
-began (half-life a year); within a week it is a bridge of minutes from one end to the other. Both have the factors of
+began (half-life a year); within a week it is a bridge of steps, of so many minutes, from one end to the other. Both have the factors of
 `prices` (one of crypto, one of forex, shares as the assets name them) and its volatility a second. What is drawn
-depends on the seed, the asset and the week alone. Forex moves around the clock here, at weekends too.
+depends on the seed, the asset, the week and the step alone. Forex moves around the clock here, at weekends too.
 """
 
 import math
@@ -37,7 +37,7 @@ FOREX_HOURS = (
 
 
 class Week(NamedTuple):
-    """What all assets have in common in the minutes of a week: normal factors, and volatility relative to a year's."""
+    """What all assets have in common in the steps of a week: normal factors, and volatility relative to a year's."""
 
     crypto: Floats
     forex: Floats
@@ -55,22 +55,21 @@ class Past:
         calm = _wander(math.sqrt(1 - keep**2) * common[0], keep)[1:]
         self._heat: Floats = np.exp(WEEK_SPREAD * calm - WEEK_SPREAD**2)  # mean square 1
         self._crypto, self._forex = common[1], _forex(common[1], common[2])
-        self.week = lru_cache(maxsize=32)(self._week)
+        self.week = lru_cache(maxsize=512)(self._week)
         self._levels = lru_cache(maxsize=None)(self._draw_levels)  # one an asset
 
-    def path(self, name: str, week: int) -> Floats:
-        """At the beginning of each minute of the week, and at its end. Raises KeyError, ValueError."""
+    def path(self, name: str, week: int, step: int = 1) -> Floats:
+        """At the beginning of each step (minutes) of the week, and at its end. Raises KeyError, ValueError."""
         if not 0 <= week < WEEKS:
             raise ValueError(f"expected a week of 0..{WEEKS - 1} since {MONDAY_MS} ms, found {week}")
-        asset, common, levels = ASSETS[name], self.week(week), self._levels(name)
+        asset, common, levels = ASSETS[name], self.week(week, step), self._levels(name)
+        steps = WEEK_MINUTES // step
         if not asset.volatility_bps:
-            return np.zeros(WEEK_MINUTES + 1)
+            return np.zeros(steps + 1)
         factor, heat = common[asset.forex], common[2 + asset.forex]
-        own = np.random.default_rng([self._seed, 6, zlib.crc32(name.encode()), week]).standard_normal(
-            WEEK_MINUTES
-        )
+        own = np.random.default_rng([self._seed, 6, zlib.crc32(name.encode()), week]).standard_normal(steps)
         rho = asset.correlation
-        sigma = asset.volatility_bps / 1e4 * math.sqrt(60)
+        sigma = asset.volatility_bps / 1e4 * math.sqrt(60 * step)
         walk = np.cumsum(sigma * heat * (rho * factor + math.sqrt(1 - rho**2) * own))
         share = np.cumsum(heat**2)
         walk += (levels[week + 1] - levels[week] - walk[-1]) / share[-1] * share
@@ -86,14 +85,14 @@ class Past:
         moves = sigma * self._heat * (rho * factor + math.sqrt(1 - rho**2) * own)
         return _wander(moves, 0.5 ** (1 / HALF_LIFE_WEEKS))
 
-    def _week(self, week: int) -> Week:
-        """The factors and the volatility of the minutes of a week; the latter's mean square is the week's."""
+    def _week(self, week: int, step: int = 1) -> Week:
+        """The factors and the volatility of the steps of a week; the latter's mean square is the week's."""
         random = np.random.default_rng([self._seed, 6, week])
-        days = np.repeat(DAY_SPREAD * random.standard_normal(7), 1440)
+        days = np.repeat(DAY_SPREAD * random.standard_normal(7), 1440 // step)
         slow = random.standard_normal(WEEK_MINUTES // SLOW_MINUTES + 1)
-        minutes = np.arange(WEEK_MINUTES)
+        minutes = np.arange(0, WEEK_MINUTES, step)
         calm = days + SLOW_SPREAD * np.interp(minutes / SLOW_MINUTES, np.arange(len(slow)), slow)
-        crypto, other = random.standard_normal((2, WEEK_MINUTES))
+        crypto, other = random.standard_normal((2, WEEK_MINUTES // step))
         heats = []
         for hours in (CRYPTO_HOURS, FOREX_HOURS):
             pattern = np.interp(minutes % 1440 / 60, np.arange(25), [*hours, hours[0]])

@@ -1,13 +1,15 @@
 """The simulated prices, past and present, for any pair of assets: what `api.World` promises, and bars for venues.
 
-One grid of minutes. Before the beginning of the simulator's play (`VenueClock.begin_ms`) its points are `weeks`'s,
-moved so that they meet the walk of the venues (`prices`) where that begins; after it they are that walk itself. So the
-price at a whole minute is the one that simulated venues trade around; between two it is drawn straight.
+One grid of minutes, drawn straight over a quarter of an hour in weeks older than the last `FINE_WEEKS`. Before the
+beginning of the simulator's play (`VenueClock.begin_ms`) its points are `weeks`'s, moved so that they meet the walk of
+the venues (`prices`) where that begins; after it they are that walk itself. So the price at a whole minute is the one
+that simulated venues trade around; between two it is drawn straight.
 
 What holds exactly. A minute opens and closes at the grid's prices, its high and low are those of a Brownian motion
-between them. Every longer bar is the aggregate of its minutes: open, high, low, close, and trades; volumes too, as
-counts of lots, that is up to the rounding of a float. A bar that is open still has grown with the time since, and
-never shrinks. The same seed and beginning give the same bars, in whatever order they are asked for.
+between them, in the older weeks those prices. Every longer bar is the aggregate of its minutes: open, high, low, close,
+and trades; volumes too, as counts of lots, that is up to the rounding of a float. A bar that is open still has grown
+with the time since, and never shrinks. The same seed and beginning give the same bars, in whatever order they are asked
+for.
 """
 
 import math
@@ -31,7 +33,11 @@ PAST_MS = 5 * 366 * 86_400_000  # so far back before the beginning there are pri
 HOUR_S, DAY_S, WEEK_S = 3600, 86_400, 604_800
 BARS_MAX = 100_000  # in an answer
 AHEAD_MINUTES = 60  # the walk is drawn so far ahead at once
-MINUTE_WEEKS_KEPT, HOUR_WEEKS_KEPT, ASSET_WEEKS_KEPT = 64, 4096, 64
+FINE_WEEKS, COARSE_STEP = (
+    14,
+    15,
+)  # weeks before the beginning whose steps are minutes; minutes of a step before them
+MINUTE_WEEKS_KEPT, HOUR_WEEKS_KEPT, ASSET_WEEKS_KEPT = 64, 8192, 64
 ACTIVITY_SPREAD = 0.5
 # Measured on the simulated markets: what is traded for each market order, in typical levels and in fills.
 ORDER_LEVELS, FILLS = 0.17, 1.5
@@ -92,12 +98,13 @@ class SimulatedWorld:
         """Of one base in quote; of a time to come, that of the present. Raises KeyError, ValueError."""
         time_ms = min(time_ms, self.now_ms)
         week, within_ms = divmod(time_ms - MONDAY_MS, WEEK_MS)
-        minute, ms = divmod(within_ms, MINUTE_MS)
+        step = self._step(week)
+        at, ms = divmod(within_ms, step * MINUTE_MS)
         known = self._known(week, time_ms)
         found = []
         for name in (base, quote):
-            before, after = self._weeks(name, week, known)[minute : minute + 2].tolist()
-            found.append(before + (after - before) * (ms / MINUTE_MS))
+            before, after = self._weeks(name, week, known)[at : at + 2].tolist()
+            found.append(before + (after - before) * (ms / (step * MINUTE_MS)))
         return math.exp(found[0] - found[1])
 
     def bars(
@@ -186,13 +193,20 @@ class SimulatedWorld:
         wanted = self._walk.reach(begin_ms, to_ms + MINUTE_MS)
         return min(wanted, (week_end_ms - begin_ms) // MINUTE_MS + 1)
 
+    def _step(self, week: int) -> int:
+        """Minutes between the points of the grid in a week."""
+        begin_week = (self._clock.begin_ms() - MONDAY_MS) // WEEK_MS
+        return 1 if week > begin_week - FINE_WEEKS else COARSE_STEP
+
     def _asset_week(self, name: str, week: int, known: int) -> Floats:
-        """Log prices at the minutes of a week; nan beyond the walk's `known` minutes."""
-        begin_ms, week_ms = self._clock.begin_ms(), MONDAY_MS + week * WEEK_MS
+        """Log prices at the steps of a week; nan beyond the walk's `known` minutes."""
+        begin_ms, week_ms, step = self._clock.begin_ms(), MONDAY_MS + week * WEEK_MS, self._step(week)
         if week_ms <= begin_ms:
-            logs = self._past.path(name, week) + self._shift(name)
+            logs = self._past.path(name, week, step) + self._shift(name)
         else:
             logs = np.full(WEEK_MINUTES + 1, np.nan)
+        if step > 1:
+            return logs
         # The walk's first point is that of the first whole minute after the beginning.
         first = begin_ms // MINUTE_MS + 1 - week_ms // MINUTE_MS
         logs[max(0, first) :] = np.nan
@@ -211,47 +225,49 @@ class SimulatedWorld:
 
     def _pair_week(self, base: str, quote: str, week: int, known: int) -> Grid:
         """The minutes of a week."""
+        step, grid = self._step(week), self._pair_steps(base, quote, week, known)
+        if step == 1:
+            return grid
         logs = self._weeks(base, week, known) - self._weeks(quote, week, known)
-        of, common = (ASSETS[base], ASSETS[quote]), self._past.week(week)
+        minutes, points = np.arange(WEEK_MINUTES + 1), np.arange(0, WEEK_MINUTES + 1, step)
+        price = np.exp(np.interp(minutes, points, logs))
+        begin, end = price[:-1], price[1:]
+        sums = (np.interp(minutes, points, x) for x in grid[4:])
+        return Grid._make((begin, np.maximum(begin, end), np.minimum(begin, end), end, *sums))
+
+    def _pair_steps(self, base: str, quote: str, week: int, known: int) -> Grid:
+        """The steps of a week, of a minute or more."""
+        step = self._step(week)
+        steps = WEEK_MINUTES // step
+        logs = self._weeks(base, week, known) - self._weeks(quote, week, known)
+        of, common = (ASSETS[base], ASSETS[quote]), self._past.week(week, step)
         heat = common.forex_heat if all(x.forex or not x.volatility_bps for x in of) else common.crypto_heat
         # Four bytes are enough for what is noise, and cost half.
-        random, few = (
-            np.random.default_rng([self._seed, 7, zlib.crc32(f"{base}/{quote}".encode()), week]),
-            np.float32,
-        )
-        above, below = np.log1p(-random.random((2, WEEK_MINUTES), few))
-        busy, leaning = random.standard_normal((2, WEEK_MINUTES), few)
-        sigma = (_volatility(base, quote) * math.sqrt(60) * heat).astype(few)
-        price = np.exp(logs)
-        begin, end, moved = price[:-1], price[1:], np.diff(logs).astype(few)
-        # The maximum of a Brownian bridge, by inversion of its distribution; the minimum likewise.
-        square, twice = moved * moved, 2 * sigma * sigma
-        high = begin * np.exp((moved + np.sqrt(square - twice * above)) / 2)
-        low = begin * np.exp((moved - np.sqrt(square - twice * below)) / 2)
-        prices = (
-            begin,
-            np.maximum(high, np.maximum(begin, end)),
-            np.minimum(low, np.minimum(begin, end)),
-            end,
-        )
+        seed, few = [self._seed, 7, zlib.crc32(f"{base}/{quote}".encode()), week], np.float32
+        random = np.random.default_rng(seed)
+        sigma = (_volatility(base, quote) * math.sqrt(60 * step) * heat).astype(few)
+        price, moved = np.exp(logs), np.diff(logs).astype(few)
+        begin, end = price[:-1], price[1:]
+        high, low = np.maximum(begin, end), np.minimum(begin, end)
+        if step == 1:
+            # The maximum of a Brownian bridge, by inversion of its distribution; the minimum likewise.
+            above, below = np.log1p(-random.random((2, steps), few))
+            square, twice = moved * moved, 2 * sigma * sigma
+            high = np.maximum(high, begin * np.exp((moved + np.sqrt(square - twice * above)) / 2))
+            low = np.minimum(low, begin * np.exp((moved - np.sqrt(square - twice * below)) / 2))
+        busy, leaning = random.standard_normal((2, steps), few)
         turned = np.nan_to_num(moved) / np.maximum(sigma, few(1e-12))
-        activity = heat * np.exp(ACTIVITY_SPREAD * busy - ACTIVITY_SPREAD**2 / 2)
+        activity = step * heat * np.exp(ACTIVITY_SPREAD * busy - ACTIVITY_SPREAD**2 / 2)
         activity *= 0.6 + 0.5 * np.minimum(np.abs(turned), 4)
         bought = activity * np.clip(0.5 + 0.1 * turned + 0.08 * leaning, 0.05, 0.95)
-        return Grid._make((*prices, _sums(activity), _sums(bought)))
+        return Grid._make((begin, high, low, end, _sums(activity), _sums(bought)))
 
     def _pair_hours(self, base: str, quote: str, week: int, known: int) -> Grid:
         """The hours of a week."""
-        x = self._pair_week(base, quote, week, known)
-        high, low = x.high.reshape(-1, 60).max(axis=1), x.low.reshape(-1, 60).min(axis=1)
-        return Grid(
-            x.open[::60].copy(),
-            high,
-            low,
-            x.close[59::60].copy(),
-            x.activity[::60].copy(),
-            x.bought[::60].copy(),
-        )
+        x, per = self._pair_steps(base, quote, week, known), 60 // self._step(week)
+        high, low = x.high.reshape(-1, per).max(axis=1), x.low.reshape(-1, per).min(axis=1)
+        begin, end = x.open[::per].copy(), x.close[per - 1 :: per].copy()
+        return Grid(begin, high, low, end, x.activity[::per].copy(), x.bought[::per].copy())
 
 
 class _Walk:
