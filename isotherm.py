@@ -1,5 +1,6 @@
 """The command line: declares the subcommands, whose bodies live in their packages."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -8,21 +9,50 @@ from typing import Any, TextIO, cast
 import click
 import structlog
 
-from connectors.commands import Failure, connect, record
+from connectors.commands import Failure
 from connectors.feed import feeds
 from connectors.keys import RedactedStream, Redactor, secrets_of
-from connectors.settings import Configuration, Settings, SettingsError, load, path_of
-from connectors.simulator.commands import simulate
+from connectors.settings import PROCESSES, Configuration, Settings, SettingsError, load, path_of
 from connectors.venue import markets
-from connectors.webhook_commands import webhook
-from dashboards.commands import board
-from flows.commands import FLOWS, backfill, demo, flow, replay, up
-from flows.doctor import doctor
-from flows.import_commands import import_bars
-from sql.commands import migrate, sql, store
+
+# Where each command is: loaded when it is called, as what one needs takes seconds and much memory to load.
+COMMANDS = {
+    "demo": "flows.up_commands:demo",
+    "up": "flows.up_commands:up",
+    "simulate": "connectors.simulator.commands:simulate",
+    "connect": "connectors.commands:connect",
+    "webhook": "connectors.webhook_commands:webhook",
+    "flow": "flows.commands:flow",
+    "store": "sql.commands:store",
+    "migrate": "sql.commands:migrate",
+    "sql": "sql.commands:sql",
+    "record": "connectors.commands:record",
+    "replay": "flows.commands:replay",
+    "backfill": "flows.commands:backfill",
+    "import-bars": "flows.import_commands:import_bars",
+    "board": "dashboards.commands:board",
+    "doctor": "flows.doctor:doctor",
+}
 
 
-@click.group(context_settings={"auto_envvar_prefix": "ISOTHERM", "help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, as help lists them."""
+        return sorted({*COMMANDS, *self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name; None if there is none."""
+        if cmd_name in COMMANDS and cmd_name not in self.commands:
+            module, _, name = COMMANDS[cmd_name].partition(":")
+            self.add_command(getattr(importlib.import_module(module), name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(
+    cls=Commands, context_settings={"auto_envvar_prefix": "ISOTHERM", "help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="isotherm")
 @click.option(
     "--config", "path", metavar="FILE", envvar="ISOTHERM_CONFIG", type=click.Path(path_type=Path),
@@ -37,11 +67,11 @@ def main(context: click.Context, path: Path | None) -> None:
     _keep_secrets()
     path = path_of(path, os.environ)
     try:
-        settings = load(path, os.environ, markets(), ("connect", *FLOWS), feeds())
+        settings = load(path, os.environ, markets(), PROCESSES, feeds())
         context.obj = Configuration(path, settings)
         context.default_map = _defaults(settings)
     except SettingsError as error:
-        if context.invoked_subcommand != doctor.name:
+        if context.invoked_subcommand != "doctor":
             raise Failure(str(error)) from None
         context.obj = Configuration(path, error=str(error))
 
@@ -72,19 +102,13 @@ def _defaults(settings: Settings) -> dict[str, dict[str, Any]]:
         "board": {"port": settings.board.port},
         "connect": {"metrics_port": settings.metrics.get("connect")},
     }
-    found = {name: common | own.get(name, {}) for name in main.commands if name not in ("demo", "simulate")}
+    found = {name: common | own.get(name, {}) for name in COMMANDS if name not in ("demo", "simulate")}
     found["demo"] = {"board_port": settings.board.port}
     return {
         name: {option: value for option, value in options.items() if value is not None}
         for name, options in found.items()
     }
 
-
-for command in (
-    demo, up, simulate, connect, webhook, flow, store, migrate, sql, record, replay, backfill, import_bars, board,
-    doctor,
-):  # fmt: skip
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

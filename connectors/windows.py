@@ -6,6 +6,7 @@ far. What was fetched before is not asked for again, so a restart costs what has
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ PREFERRED = (
 )  # fmt: skip
 NS_A_S = 1_000_000_000
 FEED = "history"
+LANES = 4
 SHARE = 0.9  # of a budget: boards wait for it, and what is polled can wait a little
 SAY_EVERY_S = 5.0
 
@@ -150,39 +152,57 @@ async def fetch_windows(
         async with asyncio.TaskGroup() as tasks:
             for access in accesses:
                 if mine := [x for x in wanted if x.feed == access.feed.name]:
-                    source = backfill.opened(access, log, data_dir, random, turns=turns, share=SHARE)
-                    tasks.create_task(_fetch(mine, source, fetching, told.feed(access.feed.name, FEED)))
+                    # What asks for no key and no pause is asked by several side by side.
+                    alone = not access.plan.keyless or access.plan.spacing_s > 0
+                    lanes = [
+                        backfill.opened(
+                            access, log, data_dir, random, turns=turns if alone else NO_TURNS, share=SHARE
+                        )
+                        for _ in range(1 if alone else LANES)
+                    ]
+                    tasks.create_task(_fetch(mine, lanes, fetching, told.feed(access.feed.name, FEED)))
     finally:
         telling.cancel()
     _say(fetching)
     return fetching
 
 
+Lane = AbstractAsyncContextManager[Backfill]
+
+
 async def _fetch(
-    wanted: Sequence[Window],
-    opened: AbstractAsyncContextManager[Backfill],
-    fetching: Fetching,
-    told: telemetry.Feed,
+    wanted: Sequence[Window], lanes: Sequence[Lane], fetching: Fetching, told: telemetry.Feed
 ) -> None:
+    """All windows of a feed."""
+    waiting = deque(wanted)
+    told.become(State.SYNCING, "history is fetched")
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_follow(lane, waiting, fetching, told)) for lane in lanes]
+    refused = next((x.result() for x in running if x.result()), "")
+    told.become(State.DOWN if refused else State.LIVE, refused)
+
+
+async def _follow(lane: Lane, waiting: deque[Window], fetching: Fetching, told: telemetry.Feed) -> str:
+    """One window after the other; why the last one refused was."""
     refused = ""
     try:
-        async with opened as source:
-            for at, window in enumerate(wanted):
-                told.become(State.SYNCING, f"{at} of {len(wanted)} windows fetched")
+        async with lane as source:
+            while waiting:
+                window = waiting.popleft()
                 result = await source.bars(window.symbol, window.interval_s, window.span)
                 told.messages += result.requests
                 told.received_ns = time.time_ns()
                 fetching.add(window, result)
-                refused = result.error or refused
                 if result.error:
-                    _log.warning("history not fetched", feed=window.feed, error=result.error)
+                    refused = result.error
+                    _log.warning("history not fetched", feed=window.feed, error=refused)
                 if result.stopped:
-                    break
+                    waiting.clear()
     except (BudgetError, FetchedError, LogError) as error:
         refused = str(error)
-        _log.warning("history not fetched", feed=wanted[0].feed, error=refused)
-        fetching.errors |= dict.fromkeys((x.instrument for x in wanted), refused)
-    told.become(State.DOWN if refused else State.LIVE, refused)
+        _log.warning("history not fetched", error=refused)
+        fetching.errors |= dict.fromkeys((x.instrument for x in waiting), refused)
+    return refused
 
 
 async def _tell(fetching: Fetching) -> None:

@@ -26,4 +26,12 @@ _RAW: dict[str, Callable[[int], Kernel]] = {
 }
 
 # Nothing here is awaited within milliseconds, and most topics are silent for minutes.
-FLOW = Flow("feeds", {HEALTH: HealthKernel, **_RAW}, messages, makes=tuple(_RAW), idle_s=0.1, epoch_s=2.0)
+FLOW = Flow(
+    "feeds",
+    {HEALTH: HealthKernel, **_RAW},
+    messages,
+    makes=tuple(_RAW),
+    idle_s=0.1,
+    gather_s=0.5,
+    epoch_s=2.0,
+)

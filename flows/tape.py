@@ -7,4 +7,4 @@ from flows.derived import messages
 from flows.kernels.tape import TapeKernel
 from flows.runtime.dataflow import Flow, of_markets
 
-FLOW = Flow("tape", of_markets(TapeKernel), messages)
+FLOW = Flow("tape", of_markets(TapeKernel), messages, gather_s=0.25)

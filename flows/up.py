@@ -36,10 +36,11 @@ SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
     "ISOTHERM_STORE_CLICKHOUSE", "ISOTHERM_FLOW_CLICKHOUSE_URL", "ISOTHERM_BOARD_CLICKHOUSE_URL",
 )  # fmt: skip
-WINDOWS_EVERY_S = 2.0
-# Look-back, instruments whose window is full, instruments, whether all that can be fetched was.
+WINDOWS_EVERY_S = 3.0
+# Look-back, instruments whose window is full (the newest bar may be on its way), instruments, whether all that can be
+# fetched was.
 _COVERAGE = """
-    SELECT lookback, countIf(share >= 0.99), count(), (
+    SELECT lookback, countIf(share >= 0.99 OR bars + 1 >= expected), count(), (
         SELECT count() > 0 AND countIf(state != 'live') = 0 FROM market.feed_health_now WHERE symbol = 'history'
     )
     FROM market.window_coverage GROUP BY lookback, span_s ORDER BY span_s

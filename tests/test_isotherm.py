@@ -53,7 +53,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def params(name: str, monkeypatch: pytest.MonkeyPatch, *arguments: str, **environ: str) -> dict[str, Any]:
     """What the command would run with."""
     found: dict[str, Any] = {}
-    monkeypatch.setattr(isotherm.main.commands[name], "callback", lambda **given: found.update(given))
+    monkeypatch.setattr(
+        isotherm.main.get_command(click.Context(isotherm.main), name),
+        "callback",
+        lambda **given: found.update(given),
+    )
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)
     result = invoke(*arguments) if name in arguments else invoke(name, *arguments)

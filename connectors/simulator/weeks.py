@@ -1,9 +1,10 @@
 """The past of the simulated assets: log prices at every minute, or every few, as far back as the weeks are counted.
 
 A hierarchy, so that any week can be drawn by itself: from week to week an asset's log price wanders around where it
-began (half-life a year); within a week it is a bridge of steps, of so many minutes, from one end to the other. Both have the factors of
-`prices` (one of crypto, one of forex, shares as the assets name them) and its volatility a second. What is drawn
-depends on the seed, the asset, the week and the step alone. Forex moves around the clock here, at weekends too.
+began (half-life a year); within a week it is a bridge of steps, of so many minutes, from one end to the other. Both
+have the factors of `prices` (one of crypto, one of forex, shares as the assets name them) and its volatility a second.
+What is drawn depends on the seed, the asset, the week and the step alone. Forex moves around the clock here, at
+weekends too.
 """
 
 import math

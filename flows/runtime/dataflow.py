@@ -17,7 +17,7 @@ from bytewax.dataflow import Dataflow
 from connectors.log import BARS, DEAD_LETTER, FEATURES, Log, Retention
 from connectors.venue import Market, market, markets
 from flows.kernels.block import Block
-from flows.runtime.logic import Kernel, KernelLogic
+from flows.runtime.logic import GatherLogic, Kernel, KernelLogic
 from flows.runtime.progress import Progress
 from flows.runtime.run import EPOCH_S
 from flows.runtime.sink import Message, StoreSink, TopicSink
@@ -53,6 +53,9 @@ class Flow:
     messages: Callable[[Iterable[Block]], list[Message]]
     makes: tuple[str, ...] = ()
     idle_s: float = IDLE_S  # between two polls of a partition that had nothing new
+    gather_s: float = (
+        0.0  # rows wait so long for those of other partitions: an insert costs as much as a thousand
+    )
     epoch_s: float = EPOCH_S  # between two saves of the state
 
     def parts(self, log: Log) -> Parts:
@@ -98,6 +101,9 @@ class Flow:
         source = LogSource(log, parts, group_of(self.name), progress, follow=follow, idle_s=self.idle_s)
         polls = op.input("log", flow, source)
         keyed = op.stateful_batch("kernel", polls, lambda state: KernelLogic(make, state))
+        if self.gather_s:
+            together = op.map("together", keyed, _with_one_key)
+            keyed = op.stateful_batch("gather", together, lambda held: GatherLogic(self.gather_s, held))
         blocks = op.map("rows", keyed, _without_key)
         op.output("store", blocks, StoreSink(store, progress))
         op.output("topics", op.flat_map("derived", blocks, self.messages), TopicSink(log))
@@ -114,6 +120,10 @@ def of_markets(
 ) -> dict[str, Callable[[int], Kernel]]:
     """That kernel for the raw topic of every known market, or those wanted."""
     return {found.topic: partial(kernel, found) for found in map(market, markets()) if wanted(found)}
+
+
+def _with_one_key(item: tuple[str, list[Block]]) -> tuple[str, list[Block]]:
+    return "all", item[1]
 
 
 def _without_key(item: tuple[str, list[Block]]) -> list[Block]:

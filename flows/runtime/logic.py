@@ -1,6 +1,7 @@
 """A kernel as a Bytewax step: records of a partition in, blocks of rows out, its dump as recovered state."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from bytewax.operators import StatefulBatchLogic
@@ -27,6 +28,9 @@ class Kernel(Protocol):
 
     def summary(self) -> dict[str, Any]:
         """Counters (ints) and where things stand, for people."""
+
+
+GATHERED_ROWS_MAX = 5_000
 
 
 class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes | None]):
@@ -56,3 +60,41 @@ class KernelLogic(StatefulBatchLogic[Poll, list[Block], bytes | None]):
     def snapshot(self) -> bytes | None:
         """The kernel's dump."""
         return self._state if self._kernel is None else self._kernel.dump()
+
+
+class GatherLogic(StatefulBatchLogic[list[Block], list[Block], list[Block]]):
+    """Holds the rows of all partitions for a moment, so that those of a table are one insert; state: what it holds."""
+
+    def __init__(self, gather_s: float, held: list[Block] | None) -> None:
+        """`held`: what was held when the flow ended."""
+        self._span = timedelta(seconds=gather_s)
+        self._held = held or []
+        self._until = datetime.now(UTC) if held else None
+
+    def on_batch(self, values: list[list[Block]]) -> tuple[list[list[Block]], bool]:
+        """Nothing yet, unless there is much."""
+        self._held = [*self._held, *(block for blocks in values for block in blocks)]
+        if sum(map(len, self._held)) >= GATHERED_ROWS_MAX:
+            return self._emitted()
+        self._until = self._until or datetime.now(UTC) + self._span
+        return [], StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[list[Block]], bool]:
+        """All that is held."""
+        return self._emitted()
+
+    def on_eof(self) -> tuple[list[list[Block]], bool]:
+        """All that is held."""
+        return self._emitted()
+
+    def notify_at(self) -> datetime | None:
+        """When the first of what is held has waited long enough."""
+        return self._until
+
+    def snapshot(self) -> list[Block]:
+        """What is held."""
+        return self._held
+
+    def _emitted(self) -> tuple[list[list[Block]], bool]:
+        held, self._held, self._until = self._held, [], None
+        return ([held] if held else []), StatefulBatchLogic.RETAIN

@@ -18,6 +18,6 @@ CREATE TABLE IF NOT EXISTS market.bars
     version UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'Receive time of the line that told; the highest wins (ns since 1970 UTC)'
 )
 ENGINE = ReplacingMergeTree(version)
-PARTITION BY toYear(fromUnixTimestamp64Nano(open_ns, 'UTC'))
+PARTITION BY if(interval_s < 3600, toYear(fromUnixTimestamp64Nano(open_ns, 'UTC')), 0)
 ORDER BY (instrument, venue, interval_s, source, open_ns)
 COMMENT 'Closed bars: one row per instrument, venue, interval, source and open time. Open times in ns since 1970 UTC, prices in quote currency, volumes in base or quote currency';

@@ -21,7 +21,15 @@ PATH = Path(__file__).resolve().parents[2] / "dashboards" / "board" / "screensho
 def main() -> int:
     with tempfile.TemporaryDirectory() as data_dir:
         demo = spawn(
-            "demo", "--data-dir", data_dir, "--board-port", PORT, "--symbols", "BTCUSDT,ETHUSDT,SOLUSDT"
+            "demo",
+            "--data-dir",
+            data_dir,
+            "--board-port",
+            PORT,
+            "--symbols",
+            "BTCUSDT,ETHUSDT,SOLUSDT",
+            "--past",
+            "15m",
         )
         try:
             url = f"http://127.0.0.1:{PORT}/"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from isotherm import main
@@ -70,7 +71,7 @@ def test_the_commands_for_servers_run_on_kafka(folder, empty_kafka_broker):
 @pytest.mark.parametrize("line", LIVE)
 def test_the_live_command_has_its_options(line):
     words = shlex.split(line)[1:]
-    command = main.commands[words[0]]
+    command = main.get_command(click.Context(main), words[0])
     assert command.make_context(words[0], words[1:]).params["data_dir"]
 
 

@@ -53,7 +53,7 @@ def test_the_services_run_isotherm():
 @pytest.mark.parametrize("name", COMMANDS)
 def test_commands_parse(name):
     _, subcommand, *words = COMMANDS[name]
-    command = main.commands[subcommand]
+    command = main.get_command(click.Context(main), subcommand)
     with click.Context(main, info_name="isotherm") as context:
         parsed = command.make_context(subcommand, list(words), parent=context)
     assert not parsed.args
