@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from connectors.feed import Answer, Feed, History, Limit, Outcome, Plan, Row, Verdict, by_status
+from connectors.feed import MINUTE_S, Answer, Feed, History, Limit, Outcome, Plan, Row, Verdict, by_status
 from connectors.paths import asking, query_of, with_query
 from connectors.venue import MALFORMED, Bar, ParseError, Request, Trade
 from connectors.venues import bybit
@@ -32,10 +32,10 @@ KLINES, TRADES = "/v5/market/kline", "/v5/market/recent-trade"
 BARS_PER_PAGE = 1000
 LAST_TRADES = {"spot": 60, "linear": 1000}
 NS_A_MS = 1_000_000
-# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: a tenth of it, for
-# both markets together, whose address is one.
-LIMIT = Limit(60, 5.0)
-BANNED_S = 600.0
+# "600 requests within a 5-second window per IP", and what goes beyond is banned for ten minutes: as many in a minute,
+# for both markets together, whose address is one.
+LIMIT = Limit(600, MINUTE_S)
+RESET_S, BANNED_S = 5.0, 600.0
 
 Ms = Annotated[str, Meta(pattern=r"\A([0-9]{1,12}|[1-8][0-9]{12})\Z")]
 
@@ -213,7 +213,7 @@ def _reset_s(answer: Answer) -> float:
         wait_ms = int(answer.headers["x-bapi-limit-reset-timestamp"]) - now_ms
         return min(max(wait_ms / 1000, 1.0), BANNED_S)
     except (KeyError, ValueError, *MALFORMED):
-        return LIMIT.span_s
+        return RESET_S
 
 
 def _feed(category: Category, canonical: Callable[[str], str]) -> Feed:

@@ -151,8 +151,9 @@ def polls(chosen: Chosen) -> list[Poll]:
     return [Poll(x, at(0), every_s, old_s=old_s(_is_forex(x), every_s), at=at) for x, at in found]
 
 
-FREE = Plan(name="free", url=URL, limits=(Limit(60, MINUTE_S), Limit(30, 1.0)))
-PAID = Plan(name="paid", url=URL, limits=(Limit(300, MINUTE_S), Limit(30, 1.0)))
+SPACING_S = 0.05  # "a limit of 30 API calls/ second" on top of the plan's
+FREE = Plan(name="free", url=URL, limits=(Limit(60, MINUTE_S),), spacing_s=SPACING_S)
+PAID = Plan(name="paid", url=URL, limits=(Limit(300, MINUTE_S),), spacing_s=SPACING_S)
 
 FEED = Feed(
     name="finnhub_rest",

@@ -170,7 +170,7 @@ def auth(plan: Plan, key: str) -> Auth:
 
 FREE = Plan(name="free", url=URL, limits=(Limit(5, MINUTE_S),))
 # "We recommend staying under 100 requests a second"; both feeds share them.
-PAID = Plan(name="paid", url=URL, limits=(Limit(40, 1.0),))
+PAID = Plan(name="paid", url=URL, limits=(Limit(2400, MINUTE_S),), spacing_s=0.025)
 
 
 def _range(ticker: str, interval_s: int, from_ns: int, to_ns: int) -> Request:
