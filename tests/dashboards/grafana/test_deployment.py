@@ -4,14 +4,21 @@ import os
 import re
 import stat
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from connectors.access import is_open
+from connectors.alert import ADDRESSES, TRADINGVIEW, Sources, networks
+from connectors.feed import feeds
+from connectors.webhook_commands import PORT, SECRET
 from dashboards.grafana.panels import PLUGIN, SOURCE
 from flows.commands import FLOWS
+from flows.up import open_markets
 from isotherm import main
 from sql.client import Store
 from sql.guard import PROFILES
@@ -22,6 +29,7 @@ COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
 COMMANDS = {name: service["command"] for name, service in SERVICES.items() if "command" in service}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+NO_CONFIG = {"ISOTHERM_CONFIG": ""}
 CLICKHOUSE = yaml.safe_load(
     (ROOT / "dashboards/grafana/provisioning/datasources/clickhouse.yaml").read_text(encoding="utf-8")
 )["datasources"][0]
@@ -46,7 +54,7 @@ def test_the_own_image_is_built_from_a_pinned_one():
 
 
 def test_the_services_run_isotherm():
-    assert set(COMMANDS) == {"migrate", "connector", *FLOWS}
+    assert set(COMMANDS) == {"migrate", "connector", "webhook", *FLOWS}
     assert all(words[0] == "isotherm" for words in COMMANDS.values())
 
 
@@ -61,6 +69,47 @@ def test_commands_parse(name):
     assert {re.sub("^--", "", word) for word in options} <= {
         re.sub("^--", "", known) for parameter in command.params for known in parameter.opts
     }
+
+
+def test_the_connector_follows_what_needs_no_key_and_keeps_what_it_used(monkeypatch):
+    connector = SERVICES["connector"]
+    wanted = {*open_markets({}), *(name for name, one in feeds().items() if is_open(one, {}))}
+    found = {}
+    monkeypatch.setattr(main.commands["connect"], "callback", lambda **given: found.update(given))
+    result = CliRunner().invoke(main, connector["command"][1:], env=NO_CONFIG | connector["environment"])
+    assert result.exit_code == 0, result.output
+    assert set(found["venues"]) == wanted
+    assert found["history"]
+    (volume,) = connector["volumes"]
+    assert str(found["data_dir"]) == volume.partition(":")[2]
+
+
+def test_the_connector_takes_its_log_from_its_command_and_its_folder_from_its_environment(monkeypatch):
+    opened = []
+
+    def open_log(url):
+        opened.append(url)
+        raise click.ClickException("enough")
+
+    monkeypatch.setattr("connectors.commands.open_log", open_log)
+    connector = SERVICES["connector"]
+    environment = {name: "" if "${" in value else value for name, value in connector["environment"].items()}
+    CliRunner().invoke(main, connector["command"][1:], env=NO_CONFIG | environment)
+    assert opened == ["kafka:kafka:9092"]
+
+
+def test_the_receiver_of_alerts_is_asked_for_by_name_and_reached_through_a_proxy_only():
+    webhook = SERVICES["webhook"]
+    assert webhook["profiles"] == ["alerts"]
+    assert all("webhook" not in service.get("depends_on", {}) for service in SERVICES.values())
+    (port,) = webhook["ports"]
+    assert port == f"127.0.0.1:{PORT}:{PORT}"
+    words = webhook["command"]
+    proxies = networks([after for word, after in pairwise(words) if word == "--proxy"])
+    sources = Sources(networks([ADDRESSES]), proxies)
+    assert sources.allows(sources.of("172.18.0.1", [TRADINGVIEW[0]]))
+    assert not sources.allows(sources.of("172.18.0.1"))
+    assert not sources.allows(sources.of("8.8.8.8", [TRADINGVIEW[0]]))
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -97,10 +146,13 @@ def test_mounts_exist(name):
 
 def test_passwords_come_from_the_environment():
     secrets = set(re.findall(r"\$\{(\w+):\?[^}]+\}", TEXT))
-    assert TEXT.count("${") == len(re.findall(r"\$\{\w+_PASSWORD:\?", TEXT))
+    optional = set(re.findall(r"\$\{(\w+):-\}", TEXT))
+    assert TEXT.count("${") == len(re.findall(r"\$\{\w+(?:_PASSWORD:\?|:-\})", TEXT))
     for service in SERVICES.values():
         for key, value in service.get("environment", {}).items():
-            assert "PASSWORD" not in key or str(value).startswith("${")
+            assert not key.endswith(("_PASSWORD", "_KEY", "_SECRET")) or str(value).startswith("${")
+    assert optional == {"ISOTHERM_COINGECKO_KEY", SECRET}
+    assert all(name in README for name in optional)
     assert secrets == {"GRAFANA_ADMIN_PASSWORD"} | {f"ISOTHERM_STORE_{u.upper()}_PASSWORD" for u in PROFILES}
     assert all(secret in README for secret in secrets)
 
