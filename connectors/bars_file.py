@@ -186,7 +186,7 @@ def _json(data: bytes, name: str) -> tuple[pd.DataFrame, int, bool]:
 
 
 def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, int, bool]:
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = _text(data, name)
     try:
         first = data.lstrip(b"\r\n").split(b"\n", 1)[0].decode().rstrip("\r")
     except UnicodeDecodeError as error:
@@ -212,6 +212,21 @@ def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, i
         frame.columns = pd.Index(cells)
     lines = sum(1 for line in data.split(b"\n") if line.strip()) - has_header
     return frame, max(lines - len(frame), 0), has_header
+
+
+_SEPARATOR_LINE = re.compile(rb"\s*\"?sep=(.)\"?[ \t]*\r?\n", re.IGNORECASE)
+
+
+def _text(data: bytes, name: str) -> bytes:
+    """In UTF-8 and without what spreadsheets put before it: a mark of the encoding, a line sep=; ."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise FileError(f"{name}: expected text in UTF-8, or in UTF-16 as its first bytes say: {error}") from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    first = _SEPARATOR_LINE.match(data)
+    return data[first.end() :] if first else data
 
 
 # ---- columns
@@ -265,6 +280,17 @@ def _named(
             f"{name}: expected a column for {', '.join(missing)}, found {_shown(frame)}: name it with --columns "
             f"{missing[0]}=THEIR_NAME"
         )
+    date, clock = theirs.get("date"), theirs.get("time")
+    if date is not None and clock is not None and "time" not in columns:
+        frame = frame.copy()
+        joined = frame.iloc[:, date].astype(str).str.strip() + " " + frame.iloc[:, clock].astype(str).str.strip()
+        # MetaTrader: 2024.01.02 00:00:00
+        dotted = joined.str.replace(r"^(\d{4})\.(\d\d)\.(\d\d) ", r"\1-\2-\3 ", regex=True)
+        frame.insert(len(frame.columns), "date and time", dotted)
+        places["time"] = len(frame.columns) - 1
+    # MetaTrader counts ticks where a market tells no volume, and writes 0.
+    if "tickvol" in theirs and "volume" in places and not numbers(frame.iloc[:, places["volume"]]).any():
+        del places["volume"]
     return pd.DataFrame({ours: frame.iloc[:, at] for ours, at in places.items()})
 
 
