@@ -139,7 +139,8 @@ class Gate:
 def _written(secret: bytes) -> re.Pattern[bytes]:
     """The secret in a text, each character as itself or as JSON, in a text within a text too, or URLs escape it."""
     forms = (
-        rb"(?:\\{0,8}" + re.escape(bytes([x])) + rb"|(?i:%%(?:25)*%02x|\\{1,8}u%04x))" % (x, x) for x in secret
+        rb"(?:\\{0,8}" + re.escape(bytes([x])) + rb"|(?i:%%(?:25)*%02x|\\{1,8}u%04x))" % (x, x)
+        for x in secret
     )
     return re.compile(b"".join(forms))
 

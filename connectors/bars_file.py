@@ -223,7 +223,9 @@ def _text(data: bytes, name: str) -> bytes:
         try:
             data = data.decode("utf-16").encode()
         except UnicodeDecodeError as error:
-            raise FileError(f"{name}: expected text in UTF-8, or in UTF-16 as its first bytes say: {error}") from None
+            raise FileError(
+                f"{name}: expected text in UTF-8, or in UTF-16 as its first bytes say: {error}"
+            ) from None
     data = data.removeprefix(b"\xef\xbb\xbf")
     first = _SEPARATOR_LINE.match(data)
     return data[first.end() :] if first else data
@@ -283,7 +285,9 @@ def _named(
     date, clock = theirs.get("date"), theirs.get("time")
     if date is not None and clock is not None and "time" not in columns:
         frame = frame.copy()
-        joined = frame.iloc[:, date].astype(str).str.strip() + " " + frame.iloc[:, clock].astype(str).str.strip()
+        joined = (
+            frame.iloc[:, date].astype(str).str.strip() + " " + frame.iloc[:, clock].astype(str).str.strip()
+        )
         # MetaTrader: 2024.01.02 00:00:00
         dotted = joined.str.replace(r"^(\d{4})\.(\d\d)\.(\d\d) ", r"\1-\2-\3 ", regex=True)
         frame.insert(len(frame.columns), "date and time", dotted)

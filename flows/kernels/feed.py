@@ -21,7 +21,7 @@ from connectors.record import Line
 from connectors.venue import Bar, MarkPrice, ParseError, Price, Ticker, Trade
 from flows.kernels import bars
 from flows.kernels.block import Block
-from flows.kernels.lines import LineKernel, check_time
+from flows.kernels.lines import LineKernel, check_name, check_time
 
 ORIGIN = b"GET:"
 FACT_TABLES: dict[type, str] = {
@@ -45,6 +45,7 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
 # A feed raises ParseError alone; an answer that proves one wrong is set aside too, or no other would ever be read.
 UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 TRADE_ID_MAX = 2**64 - 1
+NAMES_MAX = 10_000  # symbols are what answers say
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -90,7 +91,10 @@ class FeedKernel(LineKernel):
     def _name(self, symbol: str) -> str:
         name = self._names.get(symbol)
         if name is None:
-            name = self._names[symbol] = self._feed.canonical(symbol)
+            name = check_name(self._feed.canonical(symbol), "an instrument")
+            if len(self._names) == NAMES_MAX:
+                self._names.clear()
+            self._names[symbol] = name
         return name
 
     def _bar(self, bar: Bar, recv_ns: int) -> tuple[str, tuple[Any, ...]] | None:
@@ -103,8 +107,8 @@ class FeedKernel(LineKernel):
         if not 0 <= trade.trade_id <= TRADE_ID_MAX:
             raise ParseError(f"expected a trade id of 64 bits, found {trade.trade_id}")
         return "trades", (
-            self._name(trade.symbol), self._venue, trade.event_ns, trade.trade_id, float(trade.price),
-            float(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
+            self._name(trade.symbol), self._venue, trade.event_ns, trade.trade_id, _finite(trade.price),
+            _finite(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _price(self, price: Price, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
@@ -112,7 +116,7 @@ class FeedKernel(LineKernel):
         bid, ask = _float(price.bid), _float(price.ask)
         name = self._name(price.symbol)
         return "prices", (
-            name, self._venue, price.event_ns, float(price.price), bid, ask, recv_ns, recv_ns,
+            name, self._venue, price.event_ns, _finite(price.price), bid, ask, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _derivative(self, told: MarkPrice | Ticker, recv_ns: int) -> tuple[str, tuple[Any, ...]] | None:
@@ -140,6 +144,8 @@ def _fact(fact: Any, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
     for x in values:
         if isinstance(x, int) and not INT64_MIN <= x <= INT64_MAX:
             raise ParseError(f"expected integers of 64 bits, found {x}")
+        if isinstance(x, float) and math.isinf(x):
+            raise ParseError("expected finite numbers, found infinity")
     return FACT_TABLES[type(fact)], (*values, recv_ns, recv_ns)
 
 
@@ -150,6 +156,13 @@ def _missing(fact: type) -> list[float | None]:
 
 
 _MISSING = {fact: _missing(fact) for fact in FACTS}
+
+
+def _finite(x: Decimal) -> float:
+    found = float(x)
+    if not math.isfinite(found):
+        raise ParseError(f"expected a finite number, found {found}")
+    return found
 
 
 def _float(x: Decimal | None) -> float:

@@ -16,7 +16,7 @@ from connectors import api as module
 from connectors.access import Access
 from connectors.api import Api, ApiError, Clock
 from connectors.budget import Budget
-from connectors.feed import DAY_S, Feed, Outcome, Verdict
+from connectors.feed import DAY_S, RETRY_AFTER_S_MAX, Feed, Outcome, Verdict, retry_after_s
 from connectors.venue import ParseError, Request
 from tests.connectors.toy_feed import FREE, MOOD, PLANTED, Vendor, in_turn, mood, serving, toy
 
@@ -111,6 +111,20 @@ def test_a_wait_holds_every_request_of_the_account(tmp_path: Path) -> None:
 
     run(work, budget=Budget(path, "toy", FREE))
     assert len(times) == 5 and min(times[1:]) >= times[0] + 120
+
+
+def test_retry_after_may_be_a_date() -> None:
+    """RFC 9110, 10.2.3; counted from the date of the answer, whatever this machine's clock says."""
+    told = {"date": "Sun, 22 Nov 2026 14:00:00 GMT", "retry-after": "Sun, 22 Nov 2026 14:02:30 GMT"}
+    assert retry_after_s(told) == 150
+    assert retry_after_s(told | {"retry-after": "Sun, 22 Nov 2026 13:00:00 GMT"}) == 0
+    assert retry_after_s(told | {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}) == RETRY_AFTER_S_MAX
+    for odd in (
+        {"retry-after": told["retry-after"]},
+        told | {"retry-after": "nan"},
+        told | {"retry-after": "soon"},
+    ):
+        assert retry_after_s(odd) is None
 
 
 def test_silence_without_a_time_is_longer_each_time() -> None:
