@@ -247,8 +247,8 @@ class Backfill:
         if told_s is not None and (told_s + 1) * NS_A_S < piece.to_ns:
             raise BackfillError(
                 f"GET {request.path}: expected an answer of after the last bar asked for, found one of "
-                f"{received.answer.headers['date']}: the clock of this machine is ahead, set it (NTP), or a cache answers: "
-                "ask again"
+                f"{received.answer.headers['date']}: the clock of this machine is ahead, set it (NTP), or a "
+                "cache answers: ask again"
             )
 
     def _first(self, series: Series, piece: Span) -> Request:

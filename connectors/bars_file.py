@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FILE_BYTES_MAX = 2 << 30  # unpacked
+FILE_BYTES_MAX = 512 << 20  # unpacked; as a table it takes several times that
 PRICES = ("open", "high", "low", "close")
 SIDED = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in PRICES)
 COLUMNS = ("time", *PRICES, "volume", "quote_volume", "buy_volume", "trades", *SIDED)
@@ -282,20 +282,31 @@ def _named(
             f"{name}: expected a column for {', '.join(missing)}, found {_shown(frame)}: name it with --columns "
             f"{missing[0]}=THEIR_NAME"
         )
-    date, clock = theirs.get("date"), theirs.get("time")
-    if date is not None and clock is not None and "time" not in columns:
-        frame = frame.copy()
-        joined = (
-            frame.iloc[:, date].astype(str).str.strip() + " " + frame.iloc[:, clock].astype(str).str.strip()
-        )
-        # MetaTrader: 2024.01.02 00:00:00
-        dotted = joined.str.replace(r"^(\d{4})\.(\d\d)\.(\d\d) ", r"\1-\2-\3 ", regex=True)
-        frame.insert(len(frame.columns), "date and time", dotted)
-        places["time"] = len(frame.columns) - 1
-    # MetaTrader counts ticks where a market tells no volume, and writes 0.
-    if "tickvol" in theirs and "volume" in places and not numbers(frame.iloc[:, places["volume"]]).any():
-        del places["volume"]
+    frame = _as_exported(frame, theirs, places, "time" in columns)
     return pd.DataFrame({ours: frame.iloc[:, at] for ours, at in places.items()})
+
+
+def _as_exported(
+    frame: pd.DataFrame, theirs: Mapping[str, int], places: dict[str, int], time_is_given: bool
+) -> pd.DataFrame:
+    """With one column of times where a terminal writes two; `places` without a volume that is none."""
+    if "date" in theirs and "time" in theirs and not time_is_given:
+        frame = frame.assign(
+            **{_JOINED: _joined(frame.iloc[:, theirs["date"]], frame.iloc[:, theirs["time"]])}
+        )
+        places["time"] = len(frame.columns) - 1
+    if "tickvol" in theirs and "volume" in places and not numbers(frame.iloc[:, places["volume"]]).any():
+        del places["volume"]  # MetaTrader counts ticks where a market tells no volume, and writes 0
+    return frame
+
+
+_JOINED = "date and time"
+
+
+def _joined(dates: "pd.Series[Any]", clocks: "pd.Series[Any]") -> "pd.Series[str]":
+    """2024-01-02 00:00:00 of two columns, also of MetaTrader's 2024.01.02."""
+    texts = dates.astype(str).str.strip() + " " + clocks.astype(str).str.strip()
+    return texts.str.replace(r"^(\d{4})\.(\d\d)\.(\d\d) ", r"\1-\2-\3 ", regex=True)
 
 
 def _plain(name: object) -> str:

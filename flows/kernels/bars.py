@@ -38,8 +38,8 @@ def bar_row(bar: Bar, instrument: str, venue: str, source: str, recv_ns: int) ->
     if not math.isfinite(sum(prices)):
         raise ParseError(f"expected finite prices, found {prices}")
     return (
-        instrument, venue, bar.interval_s, source, bar.open_ns, *prices, _float(bar.volume), _float(bar.quote_volume), _float(bar.buy_volume), bar.trades, recv_ns,
-        recv_ns,
+        instrument, venue, bar.interval_s, source, bar.open_ns, *prices, _float(bar.volume), _float(bar.quote_volume),
+        _float(bar.buy_volume), bar.trades, recv_ns, recv_ns,
     )  # fmt: skip
 
 

@@ -341,7 +341,7 @@ def test_errors_say_what_was_expected_found_and_what_to_do(
 def test_numbers_with_commas_are_refused_not_left_out_here_and_there(tmp_path: Path) -> None:
     for row in ("1,1;1,2;1,0;1,1;5", "1;2;1;2;1,200", "1.234,5;1.234,5;1.234,5;1.234,5;5"):
         text = f"Date;open;high;low;close;volume\n2024-01-01 00:00;{row}\n2024-01-01 01:00;1;2;1;2;5\n"
-        with pytest.raises(FileError, match="expected numbers such as 1234.5, found"):
+        with pytest.raises(FileError, match=r"expected numbers such as 1234\.5, found"):
             of(tmp_path, text)
 
 
