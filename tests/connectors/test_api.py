@@ -136,6 +136,14 @@ def test_silence_without_a_time_is_longer_each_time() -> None:
     run(work, in_turn(BAD(status=429), BAD(status=429), BAD(status=418), mood(1)))
 
 
+def test_a_retry_after_of_nothing_is_not_obeyed_each_second() -> None:
+    async def work(vendor: Vendor, api: Api, time: Time) -> None:
+        await api.get(MOOD)
+        assert len(vendor.asked) == 7 and time.now_s - NOW_S == pytest.approx(1 + 2 + 4 + 8 + 16 + 32)
+
+    run(work, in_turn(*[BAD(status=429, headers={"Retry-After": "0"}) for _ in range(6)], mood(1)))
+
+
 def test_an_error_in_the_body_of_a_200_is_obeyed() -> None:
     async def work(vendor: Vendor, api: Api, time: Time) -> None:
         await api.get(MOOD)
