@@ -291,10 +291,10 @@ def _as_exported(
 ) -> pd.DataFrame:
     """With one column of times where a terminal writes two; `places` without a volume that is none."""
     if "date" in theirs and "time" in theirs and not time_is_given:
-        frame = frame.assign(
-            **{_JOINED: _joined(frame.iloc[:, theirs["date"]], frame.iloc[:, theirs["time"]])}
-        )
-        places["time"] = len(frame.columns) - 1
+        dates, clocks = frame.iloc[:, theirs["date"]], frame.iloc[:, theirs["time"]]
+        if re.fullmatch(r"\s*\d\d?:\d\d(:\d\d(\.\d+)?)?\s*", str(clocks.iloc[0])):
+            frame = frame.assign(**{_JOINED: _joined(dates, clocks)})
+            places["time"] = len(frame.columns) - 1
     if "tickvol" in theirs and "volume" in places and not numbers(frame.iloc[:, places["volume"]]).any():
         del places["volume"]  # MetaTrader counts ticks where a market tells no volume, and writes 0
     return frame

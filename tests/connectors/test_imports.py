@@ -381,6 +381,8 @@ def test_exports_of_metatrader_and_spreadsheets_are_read(tmp_path: Path) -> None
     assert found.bars["open_ns"].tolist() == [at("2024-01-02 00:00"), at("2024-01-02 01:00")]
     (batch,) = found.batches(EUR)
     assert batch.volume == [None, None], "0 stands for what the market does not tell"
+    both = "time,date,open,high,low,close\n1704153600,2024-01-02,1,2,1,2\n"
+    assert of(tmp_path, both).bars["open_ns"].tolist() == [at("2024-01-02 00:00")]
     plain = hours("2024-01-02 00:00,1,2,1,2,5")
     for content in (plain.encode("utf-16"), b"sep=,\r\n" + plain.encode(), b"\xef\xbb\xbf" + plain.encode()):
         assert of(tmp_path, content).bars["open_ns"].tolist() == [at("2024-01-02")]
