@@ -206,8 +206,9 @@ class Api:
         """Keep silent for as long as the vendor wants, for good if it has stopped."""
         if verdict.outcome == Outcome.WAIT:
             told_s = verdict.wait_s
-            doubled_s = min(SILENCE_S * 2.0 ** min(self._silences, 16), SILENCE_S_MAX)
-            wait_s = max(1.0, doubled_s if told_s is None else told_s)
+            # One that says 0, again and again, would be asked each second.
+            first_s, least_s = (SILENCE_S, 0.0) if told_s is None else (1.0, told_s)
+            wait_s = max(least_s, min(first_s * 2.0 ** min(self._silences, 16), SILENCE_S_MAX))
             self._silences += 1
             self._warn("vendor wants silence", request, verdict, wait_s)
             self._budget.close(self.now_s(), wait_s, verdict.reason)

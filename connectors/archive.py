@@ -4,6 +4,10 @@ https://github.com/binance/binance-public-data (November 2026): SYMBOL-INTERVAL-
 SYMBOL-trades-DATE.zip of a day or a month, each beside a .CHECKSUM with its SHA-256. Spot files tell times in us from
 2025-01-01 on, earlier ones and futures in ms; futures files have a header since about the middle of 2022. Both are
 looked at row by row, since nothing in the name tells.
+
+Trades of the archive lie beside those of the stream: those of trades files are single fills, which the stream and
+aggTrades files tell taken together (`aggregated`), and times in us are other times than the stream's in ms. Sums over
+a span that was both recorded and imported count twice what is not told apart by them.
 """
 
 import csv
@@ -209,15 +213,15 @@ def _kline(interval_s: int, cells: list[str]) -> Row:
         raise _RowError("not of the interval in the file's name")
     if not low <= min(opened, closed) or not high >= max(opened, closed):
         raise _RowError("high or low within open and close")
-    return open_ns, opened, high, low, closed, volume, _number(cells[7]), int(cells[8]), _number(cells[9])
+    return open_ns, opened, high, low, closed, volume, _number(cells[7]), _count(cells[8]), _number(cells[9])
 
 
 def _agg_trade(cells: list[str]) -> Row:
-    return _ns(cells[5]), int(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[6])
+    return _ns(cells[5]), _count(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[6])
 
 
 def _trade(cells: list[str]) -> Row:
-    return _ns(cells[4]), int(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[5])
+    return _ns(cells[4]), _count(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[5])
 
 
 def _ns(text: str) -> int:
@@ -229,6 +233,13 @@ def _number(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
         raise _RowError("not a number")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise _RowError("not a number")  # one such would have its whole batch set aside
     return value
 
 

@@ -20,7 +20,7 @@ from connectors import budget, fetched
 from connectors.access import Access
 from connectors.api import Api, ApiError, Received
 from connectors.budget import Budget
-from connectors.feed import Feed, History, Outcome, Row
+from connectors.feed import Feed, History, Outcome, Row, date_s
 from connectors.fetched import Fetched, Series, Span
 from connectors.log import Log, Retention
 from connectors.reconnect import Random
@@ -34,6 +34,8 @@ PAGES_MAX = 10_000  # of a piece
 HOLES_TOLD_MAX = 20
 NS_A_S = 1_000_000_000
 LATE_NS = 2 * NS_A_S  # the venue's clock may be behind: a bar that has just ended may be open there
+# Some tell late: Massive's free plan has the last day only when it is over, in New York.
+NOT_YET_NS = 2 * 86_400 * NS_A_S
 
 
 class BackfillError(RuntimeError):
@@ -179,7 +181,7 @@ class Backfill:
 
     async def _piece(self, series: Series, piece: Span, result: Result) -> None:
         seen: set[int] = set()  # opens of bars, ids of trades
-        oldest_ns = piece.to_ns
+        oldest_ns, told_ns = piece.to_ns, []
         async for rows in self._pages(series, piece, result):
             times = _times(series, piece, rows)
             if rows and not times.keys() - seen and _within(rows, piece):
@@ -187,6 +189,7 @@ class Backfill:
                     f"expected a page with something new after {len(seen)} rows of {series.symbol} at "
                     f"{self.feed.name}, found one that repeats: ask again later"
                 )
+            told_ns += [max(map(_time_ns, rows))] if rows else []
             fresh = times.keys() - seen
             seen |= fresh
             result.rows += len(fresh)
@@ -196,11 +199,17 @@ class Backfill:
             self._tell(
                 Progress(series, result.rows, result.requests, result.last_ns or piece.from_ns, result.span)
             )
+        # A trade of the last moment may have come too late for the answer.
+        to_ns = min(piece.to_ns, self._now_ns() - LATE_NS)
+        if series.interval_s:
+            to_ns = _known_until(piece, seen, series.interval_s * NS_A_S, self._now_ns())
         last_only = self._history.last_bars_only if series.interval_s else self._history.last_trades_only
         if series.interval_s:
             _note_holes(result, series.interval_s * NS_A_S, piece, seen)
+        if told_ns and max(told_ns) < piece.from_ns:
+            return  # it has told of something else: an old answer, kept somewhere
         # What such an API has left out is asked for again: it is not known whether there is any.
-        self._fetched.add(series, piece._replace(from_ns=oldest_ns) if last_only else piece)
+        self._fetched.add(series, Span(oldest_ns if last_only else piece.from_ns, to_ns))
 
     async def _pages(self, series: Series, piece: Span, result: Result) -> AsyncIterator[list[Row]]:
         """The rows of each page, once it is durable in the log.
@@ -220,6 +229,8 @@ class Backfill:
             asked.add(request.path)
             received = await self._client.get(request, share=self._share)
             result.requests += 1
+            if series.interval_s:
+                self._check_clock(request, received, piece)
             await self._publisher.publish(series.symbol, request, received)
             try:
                 rows = self.feed.parse(request.path, received.answer.body, received.recv_ns)
@@ -229,6 +240,16 @@ class Backfill:
             yield rows
             # Wherever an API begins and whichever way it goes: a page wholly beyond the piece is the last.
             request = following if _first_ns(rows) < piece.to_ns else None
+
+    def _check_clock(self, request: Request, received: Received, piece: Span) -> None:
+        """Refuse bars that were still open where they were told: this machine's clock would call them closed."""
+        told_s = date_s(received.answer.headers)
+        if told_s is not None and (told_s + 1) * NS_A_S < piece.to_ns:
+            raise BackfillError(
+                f"GET {request.path}: expected an answer of after the last bar asked for, found one of "
+                f"{received.answer.headers['date']}: the clock of this machine is ahead, set it (NTP), or a "
+                "cache answers: ask again"
+            )
 
     def _first(self, series: Series, piece: Span) -> Request:
         if series.interval_s:
@@ -269,6 +290,12 @@ def _first_ns(rows: list[Row]) -> int:
 
 def _time_ns(row: Row) -> int:
     return row.open_ns if isinstance(row, Bar) else row.event_ns if isinstance(row, Trade) else 0
+
+
+def _known_until(piece: Span, seen: set[int], step_ns: int, now_ns: int) -> int:
+    """Until when a piece is known: what is missing at its end may be published yet, and is asked for again."""
+    last_ns = max(seen, default=piece.from_ns - step_ns) + step_ns
+    return max(last_ns, min(piece.to_ns, (now_ns - NOT_YET_NS) // step_ns * step_ns))
 
 
 def _note(result: Result, first_ns: int, last_ns: int) -> None:

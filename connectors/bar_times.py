@@ -15,7 +15,11 @@ from connectors.bars_file import FileError, Table, numbers
 DAY_S = 86_400
 # Time zones of Lean's data, by market: Data/market-hours/market-hours-database.json (November 2026).
 LEAN_ZONES = {"fxcm": "UTC-05:00", "oanda": "UTC"}
-_AWARE = r":\d\d(?:\.\d+)?\s*(?:[Zz]|[+-]\d\d:?\d\d)$"
+_AWARE = r"(?:T\d{2,6}|:\d\d)(?:[.,]\d+)?\s*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
+# Epochs below this are of before 1973 in seconds: a spreadsheet's days (45617), or a column that is no time.
+EPOCH_MIN = 1e8
+
+YEARS = pd.Timestamp("1900-01-02"), pd.Timestamp("2262-01-01")
 
 Floats = npt.NDArray[np.float64]
 Reasons = dict[str, npt.NDArray[np.bool_]]
@@ -48,6 +52,11 @@ def opened(
         dates = pd.Series(np.where(days, written, 0).astype(np.int64)).astype(str)
         naive = pd.to_datetime(dates, format="%Y%m%d", errors="coerce")
     else:
+        if (known := written[np.isfinite(written)]).max() < EPOCH_MIN:
+            raise FileError(
+                f"{table.name}: expected times since 1970 in s, ms, us or ns, found numbers such as {known[0]:g}: days "
+                "of a spreadsheet are to be written as dates"
+            )
         return *_epochs(written), []
     unsaid = zone_name is None and not aware.all()
     notes = ["times without a zone are taken for UTC: see --tz"] if unsaid else []
@@ -97,15 +106,19 @@ def _texts(
             f"{name}: expected times as 2026-11-22 14:00 or 2026-11-22T14:00:00Z, or a number since 1970, found "
             f"{column.iloc[0]!r}: say how to read them with --time-format"
         )
+    if "%z" in time_format.lower():
+        aware = parsed.notna().to_numpy()
     return parsed, aware
 
 
 def _in_utc(
     naive: "pd.Series[Any]", aware: npt.NDArray[np.bool_], zone: tzinfo
 ) -> tuple[npt.NDArray[np.int64], Reasons]:
-    unreadable = naive.isna().to_numpy()
     if getattr(naive.dtype, "tz", None) is not None:
         naive = naive.dt.tz_convert("UTC").dt.tz_localize(None)
+    # What a day more or less would take beyond the ns of 64 bits is no time of a bar.
+    naive = naive.where((naive > YEARS[0]) & (naive < YEARS[1]))
+    unreadable = naive.isna().to_numpy()
     local = naive.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     missing = (
         naive.dt.tz_localize(zone, ambiguous=np.ones(len(naive), bool), nonexistent="NaT").isna().to_numpy()

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FILE_BYTES_MAX = 2 << 30  # unpacked
+FILE_BYTES_MAX = 512 << 20  # unpacked; as a table it takes several times that
 PRICES = ("open", "high", "low", "close")
 SIDED = tuple(f"{side}_{price}" for side in ("bid", "ask") for price in PRICES)
 COLUMNS = ("time", *PRICES, "volume", "quote_volume", "buy_volume", "trades", *SIDED)
@@ -186,7 +186,7 @@ def _json(data: bytes, name: str) -> tuple[pd.DataFrame, int, bool]:
 
 
 def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, int, bool]:
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = _text(data, name)
     try:
         first = data.lstrip(b"\r\n").split(b"\n", 1)[0].decode().rstrip("\r")
     except UnicodeDecodeError as error:
@@ -212,6 +212,23 @@ def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, i
         frame.columns = pd.Index(cells)
     lines = sum(1 for line in data.split(b"\n") if line.strip()) - has_header
     return frame, max(lines - len(frame), 0), has_header
+
+
+_SEPARATOR_LINE = re.compile(rb"\s*\"?sep=(.)\"?[ \t]*\r?\n", re.IGNORECASE)
+
+
+def _text(data: bytes, name: str) -> bytes:
+    """In UTF-8 and without what spreadsheets put before it: a mark of the encoding, a line sep=; ."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise FileError(
+                f"{name}: expected text in UTF-8, or in UTF-16 as its first bytes say: {error}"
+            ) from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    first = _SEPARATOR_LINE.match(data)
+    return data[first.end() :] if first else data
 
 
 # ---- columns
@@ -265,7 +282,31 @@ def _named(
             f"{name}: expected a column for {', '.join(missing)}, found {_shown(frame)}: name it with --columns "
             f"{missing[0]}=THEIR_NAME"
         )
+    frame = _as_exported(frame, theirs, places, "time" in columns)
     return pd.DataFrame({ours: frame.iloc[:, at] for ours, at in places.items()})
+
+
+def _as_exported(
+    frame: pd.DataFrame, theirs: Mapping[str, int], places: dict[str, int], time_is_given: bool
+) -> pd.DataFrame:
+    """With one column of times where a terminal writes two; `places` without a volume that is none."""
+    if "date" in theirs and "time" in theirs and not time_is_given:
+        dates, clocks = frame.iloc[:, theirs["date"]], frame.iloc[:, theirs["time"]]
+        if re.fullmatch(r"\s*\d\d?:\d\d(:\d\d(\.\d+)?)?\s*", str(clocks.iloc[0])):
+            frame = frame.assign(**{_JOINED: _joined(dates, clocks)})
+            places["time"] = len(frame.columns) - 1
+    if "tickvol" in theirs and "volume" in places and not numbers(frame.iloc[:, places["volume"]]).any():
+        del places["volume"]  # MetaTrader counts ticks where a market tells no volume, and writes 0
+    return frame
+
+
+_JOINED = "date and time"
+
+
+def _joined(dates: "pd.Series[Any]", clocks: "pd.Series[Any]") -> "pd.Series[str]":
+    """2024-01-02 00:00:00 of two columns, also of MetaTrader's 2024.01.02."""
+    texts = dates.astype(str).str.strip() + " " + clocks.astype(str).str.strip()
+    return texts.str.replace(r"^(\d{4})\.(\d\d)\.(\d\d) ", r"\1-\2-\3 ", regex=True)
 
 
 def _plain(name: object) -> str:

@@ -7,9 +7,11 @@ origin. Everything here is pure: no socket, no clock. `api` sends the requests, 
 """
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cache
 from types import MappingProxyType
@@ -219,10 +221,22 @@ def by_status(answer: Answer) -> Verdict:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds of Retry-After, which only a number gives; None without."""
+    """Seconds of Retry-After, a number or a date (RFC 9110, 10.2.3) after that of the answer; None without."""
     try:
-        return min(max(0.0, float(headers["retry-after"])), RETRY_AFTER_S_MAX)
-    except (KeyError, ValueError):
+        wait_s = float(headers.get("retry-after", ""))
+    except ValueError:
+        until_s, told_s = date_s(headers, "retry-after"), date_s(headers)
+        if until_s is None or told_s is None:
+            return None
+        wait_s = until_s - told_s
+    return None if math.isnan(wait_s) else min(max(0.0, wait_s), RETRY_AFTER_S_MAX)
+
+
+def date_s(headers: Mapping[str, str], name: str = "date") -> float | None:
+    """A header's date in seconds since the epoch, of when the answer was made by default; None without."""
+    try:
+        return parsedate_to_datetime(headers[name]).timestamp()
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

@@ -1,6 +1,8 @@
 """What history was fetched: spans by feed, symbol and interval, kept in a file, so that none is asked for again."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,11 +47,14 @@ class Fetched:
             self._db.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
             raise FetchedError(f"expected to keep what was fetched in {path}, found: {error}") from None
+        self._path = path
 
     def missing(self, series: Series, span: Span) -> list[Span]:
-        """The parts of the span that were not fetched, oldest first."""
+        """The parts of the span that were not fetched, oldest first. Raises FetchedError."""
         found, at_ns = [], span.from_ns
-        for known in self._touching(series, span):
+        with self._usable():
+            touching = self._touching(series, span)
+        for known in touching:
             if known.from_ns > at_ns:
                 found.append(Span(at_ns, min(known.from_ns, span.to_ns)))
             at_ns = max(at_ns, known.to_ns)
@@ -58,10 +63,10 @@ class Fetched:
         return found
 
     def add(self, series: Series, span: Span) -> None:
-        """The span was fetched; those it touches become one with it."""
+        """The span was fetched; those it touches become one with it. Raises FetchedError: it is not remembered."""
         if span.from_ns >= span.to_ns:
             return
-        with self._db:
+        with self._usable(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             for known in self._touching(series, span):
                 span = Span(min(span.from_ns, known.from_ns), max(span.to_ns, known.to_ns))
@@ -74,6 +79,15 @@ class Fetched:
     def close(self) -> None:
         """Release the file."""
         self._db.close()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise FetchedError(
+                f"expected to keep what was fetched in {self._path}, found: {error}: repair it or its permissions"
+            ) from None
 
     def _touching(self, series: Series, span: Span) -> list[Span]:
         rows = self._db.execute(

@@ -84,6 +84,8 @@ def imported(path: Path, options: Options, ask: Path | None = None, now_ns: int 
     Raises:
         FileError: it holds no bars as asked for.
     """
+    if options.interval_s < 1:
+        raise FileError(f"{path}: expected an interval of a second at least, found {options.interval_s} s")
     rows = _pair(path, ask, options) if side_of(path.name) else _rows(path, options)
     return _finished(*rows, options, time.time_ns() if now_ns is None else now_ns)
 
@@ -127,6 +129,7 @@ def _pair(path: Path, ask: Path | None, options: Options) -> Rows:
 def _rows(path: Path, options: Options) -> Rows:
     """A file's rows with times and prices, those set aside by reason, and what is to be said."""
     table = read(path, options.layout, options.columns, options.separator)
+    _check_commas(table)
     set_aside, notes = Counter({"wrong number of columns": table.torn}), []
     if table.layout.note:
         notes.append(table.layout.note)
@@ -174,6 +177,20 @@ def _dropped(frame: pd.DataFrame, kept: npt.NDArray[np.bool_]) -> Counter[str]:
 
 
 # ---- prices
+
+
+def _check_commas(table: Table) -> None:
+    """Refuse numbers with commas: 1,234 is one thing or another, and some rows would be left out, others not."""
+    for name in (*PRICES, *SIDED, *VOLUMES):
+        if name not in table.frame or pd.api.types.is_numeric_dtype(table.frame[name]):
+            continue
+        texts = table.frame[name].astype("string")
+        found = texts[texts.str.fullmatch(r"\s*-?[\d.'\s]*\d,\d[\d.,]*\s*").fillna(False)]
+        if len(found):
+            raise FileError(
+                f"{table.name}: expected numbers such as 1234.5, found {name}={found.iloc[0]!r}: write a point before "
+                "the decimals and nothing between thousands"
+            )
 
 
 def _prices(table: Table, options: Options, notes: list[str]) -> dict[str, Floats]:
@@ -289,5 +306,5 @@ def _optional(part: pd.DataFrame, name: str) -> Sequence[Any]:
         return [None] * len(part)
     values = part[name].tolist()
     if name == "trades":
-        return [int(x) if np.isfinite(x) else None for x in values]
+        return [int(x) if 0 <= x < 2**63 else None for x in values]
     return [x if np.isfinite(x) else None for x in values]

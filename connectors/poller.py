@@ -21,13 +21,14 @@ from connectors.outbox import Outgoing
 from connectors.reconnect import Random
 from connectors.record import encode_line
 from connectors.telemetry import State, Telemetry
-from connectors.venue import ParseError, Request
+from connectors.venue import Bar, ParseError, Request
 
 POLLED_SHARE = 0.9  # of a plan: the rest is for restarts, second attempts and the doctor
 FIRST_GAP_S = 2.0  # between the first requests of two polls
 JITTER = 0.1  # of an interval
 REFUSED_S = 6 * 3600.0  # before a refused request is tried again: plans change
 TOLD_S = 1.0
+NEVER_NS = 2**63
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +73,9 @@ class _Polled:
     poll: Poll
     told: telemetry.Feed
     bodies: dict[int, int] = field(default_factory=dict)  # page -> hash of its body
+    over_ns: dict[int, int] = field(
+        default_factory=dict
+    )  # page -> when the first bar ends that was open in its line
     content: int | None = None  # hash of what the last round told
     changed_ns: int = 0  # when it became that
     path: str = ""  # of the request that `conditions` are of
@@ -158,23 +162,32 @@ class Poller:
 
     async def _ask(self, polled: _Polled) -> None:
         contents, problem, recv_ns = [], "", 0
-        async for request, received in self._pages(polled):
-            recv_ns = received.recv_ns
-            if received.unchanged:
-                break
-            try:
-                rows = self._feed.parse(request.path, received.answer.body, recv_ns)
+        try:
+            async for page, request, received in self._pages(polled):
+                recv_ns = received.recv_ns
+                if received.unchanged:
+                    break
+                try:
+                    rows = self._feed.parse(request.path, received.answer.body, recv_ns)
+                except ParseError as error:
+                    problem = self._unreadable(polled, error)
+                    continue
                 contents.append(content_of(rows))
-            except ParseError as error:
-                polled.told.unreadable += 1
-                problem = f"unreadable: {error}"
+                polled.over_ns[page] = _first_end_ns(rows, recv_ns)
+        except ParseError as error:  # no page that follows
+            problem = self._unreadable(polled, error)
         if problem:
             polled.told.become(State.STALE, problem)
         else:
             self._judge(polled, hash(tuple(contents)) if contents else polled.content, recv_ns)
 
-    async def _pages(self, polled: _Polled) -> AsyncIterator[tuple[Request, Received]]:
-        """Requests with their answers, as far as there are new ones; published on the way."""
+    def _unreadable(self, polled: _Polled, error: ParseError) -> str:
+        polled.told.unreadable += 1
+        polled.conditions = NONE  # a 304 would hide that it was never read
+        return f"unreadable: {error}"
+
+    async def _pages(self, polled: _Polled) -> AsyncIterator[tuple[int, Request, Received]]:
+        """Pages, requests and their answers, as far as there are new ones; published on the way."""
         request: Request | None = polled.poll.asked(time.time_ns())
         asked: set[str] = set()
         seen: set[int] = set()
@@ -192,11 +205,17 @@ class Poller:
                 return
             seen.add(hash(body))
             await self._publish(polled, page, request, received)
-            yield request, received
-            request = None if received.unchanged else self._feed.after(request, body)
+            yield page, request, received
+            is_last = received.unchanged or page + 1 == polled.poll.pages_max
+            request = None if is_last else self._feed.after(request, body)
 
     def _conditions(self, polled: _Polled, request: Request) -> Mapping[str, str]:
-        """Only where an answer is all there is: the next page is told by the one before."""
+        """Only where an answer is all there is: the next page is told by the one before.
+
+        Not where a bar of it has ended since: the same answer tells of a closed one now.
+        """
+        if time.time_ns() >= polled.over_ns.get(0, NEVER_NS):
+            return NONE
         return polled.conditions if polled.poll.pages_max == 1 and polled.path == request.path else NONE
 
     def _repeats(self, polled: _Polled, request: Request) -> None:
@@ -205,7 +224,8 @@ class Poller:
 
     async def _publish(self, polled: _Polled, page: int, request: Request, received: Received) -> None:
         recv_ns, body = received.recv_ns, received.answer.body
-        if received.unchanged or polled.bodies.get(page) == hash(body):
+        is_same = polled.bodies.get(page) == hash(body) and recv_ns < polled.over_ns.get(page, NEVER_NS)
+        if received.unchanged or is_same:
             polled.told.unchanged += 1
             polled.told.received_ns = recv_ns
             return
@@ -225,6 +245,12 @@ class Poller:
             polled.told.become(State.STALE, f"the same values for {_span(same_s)}, whatever their times say")
         else:
             polled.told.become(State.LIVE)
+
+
+def _first_end_ns(rows: Iterable[Row], recv_ns: int) -> int:
+    """When the first of the bars that are open ends: nobody tells it again where nothing is traded after it."""
+    ends = (x.open_ns + x.interval_s * 10**9 for x in rows if isinstance(x, Bar) and not x.closed)
+    return min((x for x in ends if x > recv_ns), default=NEVER_NS)
 
 
 def _span(span_s: float) -> str:

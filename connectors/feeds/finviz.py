@@ -39,6 +39,7 @@ NEEDED = ("Ticker", "Company", "Sector", "Industry", "Market Cap", "Price", "Cha
 OVERVIEW = (*NEEDED, "Country", "P/E")  # all that view 111 has
 LOGIN = (b"password", b"log in", b"login", b"sign in")
 PAGE_BYTES = 65_536
+NUMBER_MAX = 1e18  # some are counted in millions
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -101,7 +102,7 @@ def _number(told: Mapping[str, str], name: str) -> float | None:
         found = float(text)
     except ValueError:
         found = float("nan")
-    if not abs(found) < float("inf"):
+    if not abs(found) < NUMBER_MAX:
         raise ParseError(f"expected a number as {name}, found {text[:64]!r}")
     return found
 

@@ -34,10 +34,12 @@ def bar_row(bar: Bar, instrument: str, venue: str, source: str, recv_ns: int) ->
         raise ParseError(f"expected an interval from 1 to {INTERVAL_S_MAX} s, found {bar.interval_s}")
     if bar.trades is not None and not 0 <= bar.trades <= COUNT_MAX:
         raise ParseError(f"expected a number of trades, found {bar.trades}")
+    prices = float(bar.open), float(bar.high), float(bar.low), float(bar.close)
+    if not math.isfinite(sum(prices)):
+        raise ParseError(f"expected finite prices, found {prices}")
     return (
-        instrument, venue, bar.interval_s, source, bar.open_ns, float(bar.open), float(bar.high), float(bar.low),
-        float(bar.close), _float(bar.volume), _float(bar.quote_volume), _float(bar.buy_volume), bar.trades, recv_ns,
-        recv_ns,
+        instrument, venue, bar.interval_s, source, bar.open_ns, *prices, _float(bar.volume), _float(bar.quote_volume),
+        _float(bar.buy_volume), bar.trades, recv_ns, recv_ns,
     )  # fmt: skip
 
 

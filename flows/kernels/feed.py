@@ -21,7 +21,7 @@ from connectors.record import Line
 from connectors.venue import Bar, MarkPrice, ParseError, Price, Ticker, Trade
 from flows.kernels import bars
 from flows.kernels.block import Block
-from flows.kernels.lines import LineKernel, check_time
+from flows.kernels.lines import LineKernel, check_name, check_time
 
 ORIGIN = b"GET:"
 FACT_TABLES: dict[type, str] = {
@@ -45,6 +45,8 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
 # A feed raises ParseError alone; an answer that proves one wrong is set aside too, or no other would ever be read.
 UNFORESEEN = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 TRADE_ID_MAX = 2**64 - 1
+AHEAD_NS = 86_400 * 10**9  # clocks, and dates of other time zones
+NAMES_MAX = 10_000  # symbols are what answers say
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
@@ -90,7 +92,10 @@ class FeedKernel(LineKernel):
     def _name(self, symbol: str) -> str:
         name = self._names.get(symbol)
         if name is None:
-            name = self._names[symbol] = self._feed.canonical(symbol)
+            name = check_name(self._feed.canonical(symbol), "an instrument")
+            if len(self._names) == NAMES_MAX:
+                self._names.clear()
+            self._names[symbol] = name
         return name
 
     def _bar(self, bar: Bar, recv_ns: int) -> tuple[str, tuple[Any, ...]] | None:
@@ -99,20 +104,20 @@ class FeedKernel(LineKernel):
         return "bars", bars.bar_row(bar, self._name(bar.symbol), self._venue, "rest", recv_ns)
 
     def _trade(self, trade: Trade, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
-        check_time(trade.event_ns, "a trade's time")
+        _check_told(trade.event_ns, recv_ns, "a trade's time")
         if not 0 <= trade.trade_id <= TRADE_ID_MAX:
             raise ParseError(f"expected a trade id of 64 bits, found {trade.trade_id}")
         return "trades", (
-            self._name(trade.symbol), self._venue, trade.event_ns, trade.trade_id, float(trade.price),
-            float(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
+            self._name(trade.symbol), self._venue, trade.event_ns, trade.trade_id, _finite(trade.price),
+            _finite(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _price(self, price: Price, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
-        check_time(price.event_ns, "a price's time")
+        _check_told(price.event_ns, recv_ns, "a price's time")
         bid, ask = _float(price.bid), _float(price.ask)
         name = self._name(price.symbol)
         return "prices", (
-            name, self._venue, price.event_ns, float(price.price), bid, ask, recv_ns, recv_ns,
+            name, self._venue, price.event_ns, _finite(price.price), bid, ask, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _derivative(self, told: MarkPrice | Ticker, recv_ns: int) -> tuple[str, tuple[Any, ...]] | None:
@@ -120,7 +125,7 @@ class FeedKernel(LineKernel):
         numbers = told.mark, told.index, told.funding_rate, interest
         if numbers == (None,) * 4:
             return None  # of a spot market
-        check_time(told.event_ns, "a time")
+        _check_told(told.event_ns, recv_ns, "a time")
         if told.next_funding_ns is not None:
             check_time(told.next_funding_ns, "a time of funding")
         mark, index, rate, interest_base = map(_float, numbers)
@@ -132,7 +137,10 @@ class FeedKernel(LineKernel):
 
 def _fact(fact: Any, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
     """Of any kind. Raises ParseError for a time or count that no column can hold."""
-    check_time(fact.time_ns, "a time")
+    if isinstance(fact, facts.DataRow):  # a table may be of what is to come
+        check_time(fact.time_ns, "a time")
+    else:
+        _check_told(fact.time_ns, recv_ns, "a time")
     values = [
         missing if x is None else x
         for x, missing in zip(msgspec.structs.astuple(fact), _MISSING[type(fact)], strict=True)
@@ -140,7 +148,15 @@ def _fact(fact: Any, recv_ns: int) -> tuple[str, tuple[Any, ...]]:
     for x in values:
         if isinstance(x, int) and not INT64_MIN <= x <= INT64_MAX:
             raise ParseError(f"expected integers of 64 bits, found {x}")
+        if isinstance(x, float) and math.isinf(x):
+            raise ParseError("expected finite numbers, found infinity")
     return FACT_TABLES[type(fact)], (*values, recv_ns, recv_ns)
+
+
+def _check_told(time_ns: int, recv_ns: int, what: str) -> None:
+    """Raises ParseError for the future: such a row would be the newest, and what is shown, until then."""
+    if check_time(time_ns, what) > recv_ns + AHEAD_NS:
+        raise ParseError(f"expected {what} of before its receipt, {recv_ns} ns, found {time_ns}")
 
 
 def _missing(fact: type) -> list[float | None]:
@@ -150,6 +166,13 @@ def _missing(fact: type) -> list[float | None]:
 
 
 _MISSING = {fact: _missing(fact) for fact in FACTS}
+
+
+def _finite(x: Decimal) -> float:
+    found = float(x)
+    if not math.isfinite(found):
+        raise ParseError(f"expected a finite number, found {found}")
+    return found
 
 
 def _float(x: Decimal | None) -> float:

@@ -10,7 +10,7 @@ from connectors.record import Line
 from connectors.venue import ParseError
 from flows.kernels.bars import COLUMNS, INTERVAL_S_MAX
 from flows.kernels.block import Block
-from flows.kernels.lines import LineKernel, check_time
+from flows.kernels.lines import LineKernel, check_name, check_time
 
 TRADE_ID_MAX = 2**64 - 1
 COUNT_MAX = 2**63 - 1
@@ -29,6 +29,8 @@ class FilesKernel(LineKernel):
         if not line.origin.startswith(ORIGIN):
             raise ParseError(f"expected an origin {ORIGIN.decode()}NAME, found {line.origin[:80]!r}")
         found = batch.decode(line.payload)
+        check_name(found.instrument, "an instrument")
+        check_name(found.venue, "a venue")
         if isinstance(found, batch.Bars):
             return [_bars(found, line.recv_ns)] if found.open_ns else []
         return [_trades(found, line.recv_ns)] if found.time_ns else []

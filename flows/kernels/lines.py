@@ -17,6 +17,7 @@ from flows.kernels.block import Block
 DUMP_VERSION = 1
 PAYLOAD_HEAD_BYTES = 4096
 DETAIL_CHARACTERS_MAX = 500
+NAME_CHARACTERS_MAX = 200
 DEAD_LETTER_COLUMNS = (
     "topic", "partition", "offset", "position", "reason", "detail", "received_ns", "payload", "version",
 )  # fmt: skip
@@ -92,6 +93,13 @@ class LineKernel(ABC):
             )
         (counts,) = rest
         self.counts = Counter(counts)
+
+
+def check_name(name: str, what: str) -> str:
+    """`name`, if it may be one: it is in each row of its table, and in messages of many rows. Raises ParseError."""
+    if not 0 < len(name) <= NAME_CHARACTERS_MAX:
+        raise ParseError(f"expected {what} of up to {NAME_CHARACTERS_MAX} characters, found {name[:60]!r}")
+    return name
 
 
 def check_time(time_ns: int, what: str) -> int:

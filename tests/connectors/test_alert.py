@@ -55,6 +55,25 @@ def test_a_wrong_or_missing_secret_opens_nothing() -> None:
         assert gate().open(odd) is None
 
 
+def test_a_secret_is_cut_wherever_it_stands_and_however_it_is_escaped() -> None:
+    """Names that come twice, JSON that is an array or broken, a text within a text, a form."""
+    secret = "abc0def1ghi2/%x"
+    escaped = "".join(f"\\u{ord(x):04X}" for x in secret)
+    in_url = "".join(f"%{ord(x):02x}" for x in secret)
+    twice_in_url = in_url.replace("%", "%25")
+    for body in (
+        f'{{"a":"{secret}","a":"b"}}', f'{{"x":{{"a":"{escaped}","a":"b"}}}}', f'["{escaped}"]', f'"{escaped}"',
+        f'{{"a":"{escaped}", {{{{plot}}}}', json.dumps({"a": f'{{"b":"{escaped}"}}'}), f"a={in_url}&b=1",
+        f"{in_url}=1", f"a={twice_in_url}", f"x {secret} y",
+    ):  # fmt: skip
+        bare = gate(secret).open(body.encode(), secret)
+        assert bare is not None and b"***" in bare, body
+        for form in (secret, escaped, in_url, twice_in_url):
+            assert form.encode() not in bare, body
+    body = f'{{"secret":"{secret}","x":{{"a":"{secret}","a":1}}}}'
+    assert gate(secret).open(body.encode()) == b'{"x":{"a":"***","a":1}}'
+
+
 def test_a_secret_written_as_a_number_counts() -> None:
     assert gate("123456789012").open(b'{"secret":123456789012,"n":123456789012}') == b'{"n":"***"}'
 

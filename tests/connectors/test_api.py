@@ -16,7 +16,7 @@ from connectors import api as module
 from connectors.access import Access
 from connectors.api import Api, ApiError, Clock
 from connectors.budget import Budget
-from connectors.feed import DAY_S, Feed, Outcome, Verdict
+from connectors.feed import DAY_S, RETRY_AFTER_S_MAX, Feed, Outcome, Verdict, retry_after_s
 from connectors.venue import ParseError, Request
 from tests.connectors.toy_feed import FREE, MOOD, PLANTED, Vendor, in_turn, mood, serving, toy
 
@@ -113,6 +113,20 @@ def test_a_wait_holds_every_request_of_the_account(tmp_path: Path) -> None:
     assert len(times) == 5 and min(times[1:]) >= times[0] + 120
 
 
+def test_retry_after_may_be_a_date() -> None:
+    """RFC 9110, 10.2.3; counted from the date of the answer, whatever this machine's clock says."""
+    told = {"date": "Sun, 22 Nov 2026 14:00:00 GMT", "retry-after": "Sun, 22 Nov 2026 14:02:30 GMT"}
+    assert retry_after_s(told) == 150
+    assert retry_after_s(told | {"retry-after": "Sun, 22 Nov 2026 13:00:00 GMT"}) == 0
+    assert retry_after_s(told | {"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}) == RETRY_AFTER_S_MAX
+    for odd in (
+        {"retry-after": told["retry-after"]},
+        told | {"retry-after": "nan"},
+        told | {"retry-after": "soon"},
+    ):
+        assert retry_after_s(odd) is None
+
+
 def test_silence_without_a_time_is_longer_each_time() -> None:
     async def work(vendor: Vendor, api: Api, time: Time) -> None:
         await api.get(MOOD)
@@ -120,6 +134,14 @@ def test_silence_without_a_time_is_longer_each_time() -> None:
         assert time.now_s - NOW_S == pytest.approx(60 + 120 + 240)
 
     run(work, in_turn(BAD(status=429), BAD(status=429), BAD(status=418), mood(1)))
+
+
+def test_a_retry_after_of_nothing_is_not_obeyed_each_second() -> None:
+    async def work(vendor: Vendor, api: Api, time: Time) -> None:
+        await api.get(MOOD)
+        assert len(vendor.asked) == 7 and time.now_s - NOW_S == pytest.approx(1 + 2 + 4 + 8 + 16 + 32)
+
+    run(work, in_turn(*[BAD(status=429, headers={"Retry-After": "0"}) for _ in range(6)], mood(1)))
 
 
 def test_an_error_in_the_body_of_a_200_is_obeyed() -> None:

@@ -131,6 +131,22 @@ def test_trades_are_the_same_with_and_without_header_and_best_match(
     assert list(found.side) == ["sell", "buy"]  # the buyer was the maker: the seller took
 
 
+def test_ids_and_counts_beyond_64_bits_are_set_aside_not_their_batch(
+    tmp_path: Path, day: list[list[Any]]
+) -> None:
+    """What a batch cannot carry, or the flow refuses as a whole."""
+    odd = [[*row, "True"] for row in TRADES]
+    odd += [[number, *odd[0][1:]] for number in (2**63, 2**80, -1)]
+    found = archive(write(tmp_path, "BTCUSDT-trades-2023-04-20.zip", csv(odd)), "binance_spot")
+    (batch,) = found.batches()
+    assert isinstance(batch, Trades)
+    assert list(batch.trade_id) == [7, 8] and found.set_aside == {"not a number": 3}
+    bars = [day[0], [*day[1][:8], 2**70, *day[1][9:]]]
+    found = archive(write(tmp_path, "BTCUSDT-1m-2023-04-20.zip", csv(bars)), "binance_spot")
+    assert [len(x.open_ns) for x in found.batches() if isinstance(x, Bars)] == [1]
+    assert found.set_aside == {"not a number": 1}
+
+
 def test_many_rows_are_many_batches(tmp_path: Path) -> None:
     rows = [[n, "1", "1", "1", 1_681_948_800_000 + n, "True"] for n in range(ROWS_MAX + 1)]
     found = list(read_archive(write(tmp_path, "BTCUSDT-trades-2023-04-20.zip", csv(rows)), "binance_futures"))

@@ -1,16 +1,19 @@
 """Past bars and trades: every one once, whatever span is asked for, and none twice."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from email.utils import formatdate
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.api import Received
-from connectors.backfill import Publication, Result, Span
+from connectors.backfill import LATE_NS, NOT_YET_NS, Publication, Result, Span
 from connectors.feed import Answer
 from connectors.fetched import Fetched, FetchedError, Series
 from connectors.file_log import FileLog
@@ -188,7 +191,7 @@ def test_bybit_tells_the_last_trades_alone(market: str, count: int) -> None:
     span = Span(ago(1000), NOW_NS + 1)
     result = asyncio.run(backfill.trades("BTCUSDT", span))
     assert len({x.trade_id for x in trades_in(kept, client)}) == count and result.requests == 1
-    (missing,) = fetched.missing(Series(client.feed.name, "BTCUSDT", 0), Span(ago(1000), NOW_NS))
+    (missing,) = fetched.missing(Series(client.feed.name, "BTCUSDT", 0), Span(ago(1000), NOW_NS - LATE_NS))
     assert result.first_ns == missing.to_ns
 
 
@@ -264,6 +267,82 @@ def test_bars_that_the_venue_does_not_tell_are_refused() -> None:
         asyncio.run(backfill.bars("BTCUSD", 14_400, Span(ago(10), ago(0))))
 
 
+# ---- what is not remembered as fetched
+
+
+def emptied(_: int, body: bytes) -> bytes:
+    return b"[]"
+
+
+def cut(_: int, body: bytes) -> bytes:
+    """Without its last three bars."""
+    return msgspec.json.encode(msgspec.json.decode(body)[:-3])
+
+
+@pytest.mark.parametrize(("spoil", "last"), [(emptied, 100), (cut, 3)])
+def test_what_a_vendor_has_not_published_yet_is_asked_for_again(
+    spoil: Callable[[int, bytes], bytes], last: int
+) -> None:
+    client, fetched = HalfClient("binance_spot"), Fetched(":memory:")
+    backfill, _ = backfill_of(client, fetched)
+    client.spoiled, span = spoil, Span(ago(100), ago(0))
+    first = asyncio.run(backfill.bars("BTCUSDT", 60, span))
+    assert (first.rows, first.missing, first.error) == (100 - last, last, "")
+    client.spoiled = lambda number, body: body
+    second = asyncio.run(backfill.bars("BTCUSDT", 60, span))
+    assert (second.rows, second.missing) == (last, 0)
+    assert asyncio.run(backfill.bars("BTCUSDT", 60, span)).requests == 0
+
+
+def test_what_is_missing_of_long_ago_is_not_asked_for_again() -> None:
+    client, fetched = HalfClient("binance_spot"), Fetched(":memory:")
+    backfill, _ = backfill_of(client, fetched)
+    client.spoiled, end_ns = emptied, NOW_NS - NOT_YET_NS
+    asyncio.run(backfill.bars("BTCUSDT", 60, Span(end_ns - 90 * MINUTE_NS, end_ns)))
+    asked = len(client.paths)
+    asyncio.run(backfill.bars("BTCUSDT", 60, Span(end_ns - 90 * MINUTE_NS, end_ns - MINUTE_NS)))
+    assert len(client.paths) == asked
+
+
+def test_an_old_answer_about_another_span_is_not_taken_for_the_one_asked_for() -> None:
+    client, fetched = HalfClient("binance_spot"), Fetched(":memory:")
+    backfill, _ = backfill_of(client, fetched)
+    bodies: list[bytes] = []
+    client.spoiled = lambda number, body: bodies.append(body) or bodies[0]  # type: ignore[func-returns-value]
+    asyncio.run(backfill.bars("BTCUSDT", 60, Span(ago(9000), ago(8900))))
+    later = Span(ago(8000), ago(7900))
+    assert asyncio.run(backfill.bars("BTCUSDT", 60, later)).rows == 0
+    assert fetched.missing(Series("binance_spot_rest", "BTCUSDT", 60), later) == [later]
+
+
+@every_market
+def test_a_clock_that_is_ahead_makes_no_open_bar_a_closed_one(market: str) -> None:
+    client, fetched = HalfClient(market), Fetched(":memory:")
+    backfill, kept = backfill_of(client, fetched)
+    get, span = client.get, Span(ago(10), ago(0))
+
+    async def dated(request: Request, share: float = 1.0) -> Received:
+        received = await get(request, share)
+        # At the venue the last minute asked for is half over.
+        date = formatdate(ago(0.5) / 1e9, usegmt=True)
+        return received._replace(answer=received.answer._replace(headers={"date": date}))
+
+    client.get = dated  # type: ignore[method-assign]
+    result = asyncio.run(backfill.bars(symbol_of(client), 60, span))
+    assert "the clock of this machine is ahead" in result.error and not kept.answers
+    assert fetched.missing(Series(client.feed.name, symbol_of(client), 60), span) == [span]
+    early = asyncio.run(backfill.bars(symbol_of(client), 60, Span(ago(10), ago(1))))
+    assert (early.rows, early.error) == (9, "")
+
+
+def test_the_last_moment_of_trades_is_asked_for_again() -> None:
+    client, fetched = HalfClient("binance_spot"), Fetched(":memory:")
+    backfill, _ = backfill_of(client, fetched)
+    asyncio.run(backfill.trades("BTCUSDT", Span(ago(10), NOW_NS)))
+    series = Series("binance_spot_rest", "BTCUSDT", 0)
+    assert fetched.missing(series, Span(ago(10), NOW_NS)) == [Span(NOW_NS - LATE_NS, NOW_NS)]
+
+
 # ---- what was fetched, and the log
 
 spans = st.tuples(st.integers(0, 50), st.integers(1, 20)).map(lambda x: Span(x[0], x[0] + x[1]))
@@ -296,6 +375,18 @@ def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "fetched.sqlite3").write_bytes(b"not a database at all, but long enough to be looked at" * 9)
     with pytest.raises(FetchedError, match=r"fetched\.sqlite3"):
         Fetched(tmp_path / "fetched.sqlite3")
+
+
+def test_a_file_that_breaks_later_is_said_too(tmp_path: Path) -> None:
+    fetched, series = Fetched(tmp_path / "fetched.sqlite3"), Series("a", "b", 60)
+    other = sqlite3.connect(tmp_path / "fetched.sqlite3")
+    other.execute("DROP TABLE spans")
+    other.close()
+    with pytest.raises(FetchedError, match=r"fetched\.sqlite3"):
+        fetched.missing(series, Span(0, 1))
+    with pytest.raises(FetchedError, match=r"fetched\.sqlite3"):
+        fetched.add(series, Span(0, 1))
+    fetched.close()
 
 
 def test_answers_are_lines_of_the_feeds_topic(tmp_path: Path) -> None:

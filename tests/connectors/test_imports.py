@@ -326,7 +326,7 @@ def test_the_interval_is_held_against_the_rows(tmp_path: Path) -> None:
         ("Date;open;high;low;close\n2024-01-01;1;2;1;2\n", {"separator": ","}, "separated by ','"),
         ("Date,price\n2024-01-01,5\n", {}, "at least time, open"),
         ("Date,price,high,low,close\n2024-01-01,5,5,5,5\n", {}, "expected a column for open, found 'Date', 'price'"),
-        ("Date;open;high;low;close\n2024-01-01;1,5;2,5;1,5;2,0\n", {}, "1 x no price; first row"),
+        ("Date;open;high;low;close\n2024-01-01;1,5;2,5;1,5;2,0\n", {}, "found open='1,5': write a point"),
         ("1,2,3,4,5,6,7,8\n", {}, "5, 6, 11 or 12 columns"),
         (hours("2024-01-01,1,2,1,2,5"), {"time_format": "%Q"}, "expected a time format|expected times"),
     ],
@@ -336,6 +336,67 @@ def test_errors_say_what_was_expected_found_and_what_to_do(
 ) -> None:
     with pytest.raises(FileError, match=said):
         of(tmp_path, content, replace(EUR, **options))
+
+
+def test_numbers_with_commas_are_refused_not_left_out_here_and_there(tmp_path: Path) -> None:
+    for row in ("1,1;1,2;1,0;1,1;5", "1;2;1;2;1,200", "1.234,5;1.234,5;1.234,5;1.234,5;5"):
+        text = f"Date;open;high;low;close;volume\n2024-01-01 00:00;{row}\n2024-01-01 01:00;1;2;1;2;5\n"
+        with pytest.raises(FileError, match=r"expected numbers such as 1234\.5, found"):
+            of(tmp_path, text)
+
+
+def test_times_that_no_store_can_hold_are_set_aside(tmp_path: Path) -> None:
+    sound = [f"2024-01-01 0{h}:00,1,2,1,2,5" for h in range(2)]
+    for zone in (None, "America/New_York"):
+        for year in ("9999-12-31", "1600-01-01", "2262-04-11", "1677-09-21"):
+            found = of(tmp_path, hours(f"{year} 23:00,1,2,1,2,5", *sound), replace(EUR, zone=zone))
+            assert (len(found.bars), found.set_aside) == (2, {"time not readable": 1})
+
+
+@pytest.mark.parametrize("interval_s", [3600, 86_400])
+def test_days_of_a_spreadsheet_are_no_epochs(tmp_path: Path, interval_s: int) -> None:
+    rows = [f"{45617 + at * interval_s / 86_400:.6f},1,2,1,2,5" for at in range(3)]
+    for some in (rows, rows[:1]):
+        with pytest.raises(FileError, match="found numbers such as 45617"):
+            of(tmp_path, hours(*some), replace(EUR, interval_s=interval_s))
+
+
+@pytest.mark.parametrize("offset", ["+02", "+0200", "+02:00", " +02:00"])
+def test_an_offset_goes_before_the_zone_however_it_is_written(tmp_path: Path, offset: str) -> None:
+    rows = [f"2024-01-01 0{h}:00{offset},1,2,1,2,5" for h in range(2)]
+    found = of(tmp_path, hours(*rows), replace(EUR, zone="America/New_York"))
+    assert found.bars["open_ns"][0] == at("2023-12-31 22:00")
+    compact = [f"20240101T0{h}0000{offset.strip()},1,2,1,2,5" for h in range(2)]
+    found = of(tmp_path, hours(*compact), replace(EUR, zone="America/New_York"))
+    assert found.bars["open_ns"][0] == at("2023-12-31 22:00")
+    named = replace(EUR, zone="America/New_York", time_format="%d.%m.%Y %H:%M %Z")
+    found = of(tmp_path, hours("01.02.2024 00:00 UTC,1,2,1,2,5"), named)
+    assert found.bars["open_ns"][0] == at("2024-02-01")
+
+
+def test_exports_of_metatrader_and_spreadsheets_are_read(tmp_path: Path) -> None:
+    names = "<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n"
+    rows = [f"2024.01.02\t0{h}:00:00\t1\t2\t1\t2\t10\t0\t5\n" for h in range(2)]
+    found = of(tmp_path, names + "".join(rows))
+    assert found.bars["open_ns"].tolist() == [at("2024-01-02 00:00"), at("2024-01-02 01:00")]
+    (batch,) = found.batches(EUR)
+    assert batch.volume == [None, None], "0 stands for what the market does not tell"
+    both = "time,date,open,high,low,close\n1704153600,2024-01-02,1,2,1,2\n"
+    assert of(tmp_path, both).bars["open_ns"].tolist() == [at("2024-01-02 00:00")]
+    plain = hours("2024-01-02 00:00,1,2,1,2,5")
+    for content in (plain.encode("utf-16"), b"sep=,\r\n" + plain.encode(), b"\xef\xbb\xbf" + plain.encode()):
+        assert of(tmp_path, content).bars["open_ns"].tolist() == [at("2024-01-02")]
+
+
+def test_a_number_of_trades_beyond_what_travels_is_not_told(tmp_path: Path) -> None:
+    text = "time,open,high,low,close,trades\n2024-01-02 00:00,1,2,1,2,1e30\n2024-01-02 01:00,1,2,1,2,7\n"
+    (batch,) = of(tmp_path, text).batches(EUR)
+    assert batch.trades == [None, 7]
+
+
+def test_an_interval_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="a second at least"):
+        of(tmp_path, hours("2024-01-02 00:00,1,2,1,2,5"), replace(EUR, interval_s=0))
 
 
 def test_rows_of_json_of_another_length_are_set_aside(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -17,15 +19,29 @@ from prometheus_client import generate_latest
 
 from connectors.api import NONE, Api, ApiError, Received
 from connectors.budget import Budget, BudgetError
-from connectors.feed import DAY_S, MINUTE_S, MONTH_S, Answer, Limit, Outcome, Plan, Poll, Verdict
+from connectors.feed import (
+    DAY_S,
+    MINUTE_S,
+    MONTH_S,
+    Answer,
+    Feed,
+    Limit,
+    Outcome,
+    Plan,
+    Poll,
+    Row,
+    Verdict,
+    one_page,
+)
 from connectors.outbox import Outgoing
 from connectors.poller import POLLED_SHARE, Poller, content_of, stretched
 from connectors.record import Line, decode_lines
 from connectors.telemetry import State, Telemetry, registry
-from connectors.venue import Request
+from connectors.venue import Bar, ParseError, Request
 from tests.connectors.toy_feed import FREE, MOOD, PLANTED, Vendor, in_turn, mood, serving, toy
 from tests.connectors.virtual import VirtualLoop
 
+MINUTE_NS = 60 * 10**9
 T0_NS = 1_795_000_000_000_000_000
 WIDE = Plan(name="wide", url="https://toy.example", limits=(Limit(10**6, MINUTE_S),))
 POLL = Poll("mood", MOOD, 60.0)
@@ -212,6 +228,65 @@ def test_what_cannot_be_read_is_published_all_the_same() -> None:
     assert [x.payload for x in played.out.lines()] == [b'{"worth": 3}']
     told = played.told()
     assert (told.state, told.unreadable) == (State.STALE, 1) and "unreadable: expected a mood" in told.reason
+
+
+def test_a_page_that_leads_nowhere_ends_its_round_alone() -> None:
+    """The next page is read from an answer too."""
+
+    def lost(request: Request, payload: bytes) -> Request | None:
+        raise ParseError("expected a page")
+
+    played = Played(counting(), [replace(POLL, pages_max=2)])
+    played.api.feed = replace(toy(), after=lost)
+    played.run(150)
+    assert len(played.out.lines()) == 3 and played.told().state == State.STALE
+    assert "expected a page" in played.told().reason and played.told().unreadable == 3
+
+
+def test_an_unreadable_answer_is_not_called_good_by_a_304() -> None:
+    bad = received(b'{"worth":1}', 0, 200, etag='"v1"')
+    answers: list[Said] = [bad, bad]
+    played = Played(lambda _: answers.pop(0), [POLL]).run(80)
+    assert played.api.conditions == [NONE, NONE]
+    assert (played.told().state, played.told().unreadable) == (State.STALE, 2)
+
+
+def telling_a_bar() -> Feed:
+    """Any answer tells of one bar, half a minute old at the first."""
+    began_ns: list[int] = []
+
+    def parse(path: str, payload: bytes, recv_ns: int) -> list[Row]:
+        began_ns.append(recv_ns - MINUTE_NS // 2)
+        one, over = Decimal(1), began_ns[0] + MINUTE_NS <= recv_ns
+        return [
+            Bar(
+                symbol="EUR/USD", interval_s=60, open_ns=began_ns[0], open=one, high=one, low=one, close=one,
+                volume=None, quote_volume=None, buy_volume=None, trades=None, closed=over,
+            )
+        ]  # fmt: skip
+
+    return replace(toy(), after=one_page, parse=parse)
+
+
+def test_an_answer_that_stays_the_same_is_published_again_when_its_last_bar_is_over() -> None:
+    """The last minute before a market rests: no later answer may tell it."""
+    played = Played(lambda _: b"1", [POLL])
+    played.api.feed = telling_a_bar()
+    played.run(600)
+    first, second = played.out.lines()
+    assert second.recv_ns - first.recv_ns >= MINUTE_NS // 2
+    assert played.told().unchanged > 5
+
+
+def test_no_304_hides_that_a_bar_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "connectors.poller.time.time_ns", lambda: T0_NS + int(asyncio.get_running_loop().time() * 1e9)
+    )
+    played = Played(lambda _: received(b"1", 0, 200, etag='"v1"'), [POLL])
+    played.api.feed = telling_a_bar()
+    played.run(200)
+    assert played.api.conditions[:2] == [NONE, NONE] and played.api.conditions[2]
+    assert len(played.out.lines()) == 2
 
 
 # ---- pages

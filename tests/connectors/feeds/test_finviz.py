@@ -86,6 +86,12 @@ def test_answers_are_judged(answer: Answer, outcome: Outcome) -> None:
     assert FEED.judge(Request(OVERVIEW, 1), answer).outcome is outcome
 
 
+def test_millions_of_what_is_no_number_are_refused() -> None:
+    line = ",".join("1e308" if x == "Market Cap" else "1" for x in HEADER.strip().split(","))
+    with pytest.raises(ParseError, match="expected a number as Market Cap"):
+        FEED.parse(OVERVIEW, f"{HEADER.strip()}\r\n{line}\r\n".encode(), 1)
+
+
 def test_it_is_off_and_slow_and_keeps_the_token_out_of_the_path() -> None:
     assert not FEED.by_default
     plan = FEED.plan("", has_key=True)

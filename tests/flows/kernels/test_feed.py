@@ -15,6 +15,7 @@ from flows.kernels.feed import FACT_TABLES, TABLE_COLUMNS, FeedKernel
 from tests.flows.kernels.toy_feed import FEED
 
 MINUTE_NS = 60 * 10**9
+DAY_NS = 86_400 * 10**9
 AT = 1_795_000_000 * 10**9
 
 
@@ -120,7 +121,17 @@ JUNK = [
     b"", b"<html>", b"7", b"null", b"[1]", b'[{"kind":"Nothing"}]', b'[{"kind":"CoinMarket"}]', b"\xff", b"[" * 5000,
     [fields_of(CoinMarket) | {"kind": "CoinMarket", "rank": 2**63}],
     [fields_of(CoinMarket) | {"kind": "CoinMarket", "time_ns": 2**63}],
+    [fields_of(CoinMarket) | {"kind": "CoinMarket", "price_usd": "inf"}],
     [{"kind": "Price", "symbol": "A", "event_ns": -(2**63), "price": "1"}],
+    [{"kind": "Price", "symbol": "A", "event_ns": 1, "price": "1e999"}],
+    [{"kind": "Price", "symbol": "A", "event_ns": AT + 2 * DAY_NS, "price": "1"}],
+    [{"kind": "Trade", "symbol": "A", "event_ns": 2**62, "trade_id": 1, "price": "1", "size": "1", "side": "buy"}],
+    [fields_of(CoinMarket) | {"kind": "CoinMarket", "time_ns": AT + 2 * DAY_NS}],
+    [{"kind": "Price", "symbol": "A" * 10**6, "event_ns": 1, "price": "1"}],
+    [{"kind": "Price", "symbol": "", "event_ns": 1, "price": "1"}],
+    [{"kind": "Trade", "symbol": "A", "event_ns": 1, "trade_id": 1, "price": "1", "size": "1e999", "side": "buy"}],
+    [{"kind": "Bar", "symbol": "A", "interval_s": 60, "open_ns": 0, "open": "1", "high": "1e999", "low": "1",
+      "close": "1", "volume": "1", "quote_volume": None, "buy_volume": None, "trades": None, "closed": True}],
     [{"kind": "Trade", "symbol": "A", "event_ns": 1, "trade_id": -1, "price": "1", "size": "1", "side": "buy"}],
 ]  # fmt: skip
 

@@ -56,6 +56,7 @@ def test_a_batch_without_rows_gives_none() -> None:
         b"", b"{}", BARS | {"open": [1]}, BARS | {"interval_s": 0}, BARS | {"interval_s": 2**32},
         BARS | {"open_ns": [0, 2**63]}, BARS | {"open_ns": [0, 2**80]}, BARS | {"trades": [-1, None]},
         BARS | {"close": [None, 1]}, BARS | {"source": "rest"}, TRADES | {"trade_id": [0, 2**64]},
+        BARS | {"instrument": ""}, BARS | {"instrument": "X" * 10**6}, TRADES | {"venue": "x" * 10**6},
         TRADES | {"trade_id": [-1, 0]}, TRADES | {"side": ["buy", "x"]}, TRADES | {"time_ns": [0, -(2**63)]},
     ],
 )  # fmt: skip
