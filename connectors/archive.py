@@ -5,9 +5,9 @@ SYMBOL-trades-DATE.zip of a day or a month, each beside a .CHECKSUM with its SHA
 2025-01-01 on, earlier ones and futures in ms; futures files have a header since about the middle of 2022. Both are
 looked at row by row, since nothing in the name tells.
 
-Trades of the archive lie beside those of the stream: those of trades files are single fills, which the stream and
-aggTrades files tell taken together (`aggregated`), and times in us are other times than the stream's in ms. Sums over
-a span that was both recorded and imported count twice what is not told apart by them.
+Trades of aggTrades files are those of the stream: their times are cut to the ms in which it tells them, so that a trade
+that was both recorded and imported is one row. Those of trades files are single fills, which the stream and aggTrades
+files tell taken together (`aggregated`): a sum over both counts them twice.
 """
 
 import csv
@@ -32,6 +32,7 @@ from connectors.venue import market
 
 MARKETS = ("binance_spot", "binance_futures")
 LINE_BYTES_MAX = 4096
+NS_A_MS = 1_000_000
 US_FROM = 10**14  # the first time that is one in us: in ms it lies in the year 5138
 NS_A_S = 1_000_000_000
 
@@ -217,11 +218,23 @@ def _kline(interval_s: int, cells: list[str]) -> Row:
 
 
 def _agg_trade(cells: list[str]) -> Row:
-    return _ns(cells[5]), _count(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[6])
+    return (
+        _ns(cells[5]) // NS_A_MS * NS_A_MS,
+        _count(cells[0]),
+        _number(cells[1]),
+        _number(cells[2]),
+        _side(cells[6]),
+    )
 
 
 def _trade(cells: list[str]) -> Row:
-    return _ns(cells[4]), _count(cells[0]), _number(cells[1]), _number(cells[2]), _side(cells[5])
+    return (
+        _ns(cells[4]) // NS_A_MS * NS_A_MS,
+        _count(cells[0]),
+        _number(cells[1]),
+        _number(cells[2]),
+        _side(cells[5]),
+    )
 
 
 def _ns(text: str) -> int:

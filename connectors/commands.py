@@ -98,15 +98,18 @@ def configuration() -> Configuration:
     return click.get_current_context().find_object(Configuration) or Configuration()
 
 
-def log_of(log_url: str | None, data_dir: Path | None) -> str:
+def log_of(log_url: str | None, data_dir: Path | None, *, keeps_more: bool = False) -> str:
     """The log that the options --log and --data-dir name; what a file says gives way to the other option.
+
+    With `keeps_more` the directory holds more than the log, so that both may be given.
 
     Raises:
         Failure: they name none, or two.
     """
     source = click.get_current_context().get_parameter_source
     from_file = {name for name in ("log_url", "data_dir") if source(name) is ParameterSource.DEFAULT_MAP}
-    if log_url is not None and (data_dir is None or "data_dir" in from_file):
+    both = keeps_more and "log_url" not in from_file
+    if log_url is not None and (data_dir is None or "data_dir" in from_file or both):
         return log_url
     if data_dir is not None and (log_url is None or "log_url" in from_file):
         return f"file:{data_dir}/log"
@@ -163,7 +166,7 @@ def connect(  # noqa: PLR0913, PLR0917 - one a option
     isotherm connect binance_spot binance_futures --data-dir D
     isotherm connect binance_spot --symbols BTCUSDT,ETHUSDT --log kafka:localhost:9092
     """
-    url = log_of(log_url, data_dir)
+    url = log_of(log_url, data_dir, keeps_more=True)
     named = list(dict.fromkeys(venues))
     polled = [name for name in named if name in feeds()]
     if history and data_dir is None:

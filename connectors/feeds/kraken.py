@@ -141,8 +141,9 @@ def _bar(symbol: str, interval_s: int, x: _Row, recv_ns: int) -> Bar:
 def _trade(symbol: str, x: _Trade) -> Trade:
     if not (x.time_s.is_finite() and 0 <= x.time_s < 2**63 // NS_A_S):
         raise ParseError(f"expected a time in seconds, found {x.time_s}")
+    # Cut to the us in which the stream tells it: a trade that both have told is one row.
     return Trade(
-        symbol=symbol, event_ns=int(x.time_s * NS_A_S), trade_id=x.trade_id, price=Decimal(x.price),
+        symbol=symbol, event_ns=int(x.time_s * 1_000_000) * 1000, trade_id=x.trade_id, price=Decimal(x.price),
         size=Decimal(x.volume), side="buy" if x.side == "b" else "sell",
     )  # fmt: skip
 

@@ -45,7 +45,7 @@ def test_a_documented_answer_is_bars() -> None:
 def test_documented_trades_keep_their_digits() -> None:
     first, second = KRAKEN.parse(TRADES, TOLD_TRADES, 0)
     assert first == Trade(
-        symbol="BTC/USD", event_ns=1_688_669_597_827_736_900, trade_id=61044952, price=Decimal("30243.40000"),
+        symbol="BTC/USD", event_ns=1_688_669_597_827_736_000, trade_id=61044952, price=Decimal("30243.40000"),
         size=Decimal("0.34507674"), side="buy",
     )  # fmt: skip
     assert isinstance(second, Trade) and second.side == "sell"
