@@ -49,8 +49,11 @@ _PASSING = (
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
     KafkaError._TRANSPORT,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.UNKNOWN_LEADER_EPOCH,
@@ -328,7 +331,12 @@ class KafkaReader:
     def committed(self) -> int | None:
         """The offset this reader's group has last committed; None if it never has."""
         try:
-            found = self._consumer.committed([self._place], timeout=ANSWER_S_MAX)[0]
+            # A broker that has just begun may not know yet who keeps the group's offsets.
+            for attempt in stamina.retry_context(
+                on=_passes, attempts=None, timeout=ANSWER_S_MAX, wait_max=0.5
+            ):
+                with attempt:
+                    found = self._consumer.committed([self._place], timeout=ANSWER_S_MAX)[0]
         except KafkaException as error:
             raise self._refused("read the committed offset", error.args[0]) from error
         return found.offset if found.offset >= 0 else None

@@ -98,7 +98,15 @@ class Flow:
             return kernel
 
         flow = Dataflow(self.name)
-        source = LogSource(log, parts, group_of(self.name), progress, follow=follow, idle_s=self.idle_s)
+        source = LogSource(
+            log,
+            parts,
+            group_of(self.name),
+            progress,
+            follow=follow,
+            idle_s=self.idle_s,
+            stored_s=2 * self.gather_s,
+        )
         polls = op.input("log", flow, source)
         keyed = op.stateful_batch("kernel", polls, lambda state: KernelLogic(make, state))
         if self.gather_s:

@@ -5,6 +5,7 @@ that of reading them. The offset after the last record handed on is the source's
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -41,15 +42,17 @@ class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
         *,
         follow: bool,
         idle_s: float = IDLE_S,
+        stored_s: float = 0.0,
     ) -> None:
         """`parts` are (topic, partition); with `follow` the source waits at the end of the log, else it ends there.
 
-        `idle_s` is the wait after a poll that found nothing.
+        `idle_s` is the wait after a poll that found nothing; `stored_s`, how long after it was read a record's rows may
+        still be on their way.
         """
         self._log = log
         self._parts = {f"{topic}/{partition}": (topic, partition) for topic, partition in parts}
         self._group, self._progress = group, progress
-        self._follow, self._idle = follow, timedelta(seconds=idle_s)
+        self._follow, self._idle, self._stored_s = follow, timedelta(seconds=idle_s), stored_s
 
     def list_parts(self) -> list[str]:
         """Names of the partitions."""
@@ -60,19 +63,28 @@ class LogSource(FixedPartitionedSource[tuple[str, Poll], int]):
         topic, partition = self._parts[for_part]
         reader = self._log.reader(topic, partition, resume_state, self._group)
         return _Partition(
-            for_part, Poll(topic, partition, []), reader, self._progress, self._idle, follow=self._follow
-        )
+            for_part, Poll(topic, partition, []), reader, self._progress, self._idle, self._stored_s,
+            follow=self._follow,
+        )  # fmt: skip
 
 
 class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
     def __init__(
-        self, name: str, empty: Poll, reader: Reader, progress: Progress, idle: timedelta, *, follow: bool
+        self,
+        name: str,
+        empty: Poll,
+        reader: Reader,
+        progress: Progress,
+        idle: timedelta,
+        stored_s: float,
+        *,
+        follow: bool,
     ) -> None:
         self._name, self._empty, self._reader = name, empty, reader
-        self._idle, self._follow = idle, follow
+        self._idle, self._stored_s, self._follow = idle, stored_s, follow
         self._awake: datetime | None = None
         self._progress, self._measure_at_s = progress, 0.0
-        self._saved, self._told = reader.offset, reader.committed()
+        self._saved, self._told = deque([(time.monotonic(), reader.offset)]), reader.committed()
 
     def next_batch(self) -> list[tuple[str, Poll]]:
         """One poll as one item, keyed by the partition's name."""
@@ -95,14 +107,17 @@ class _Partition(StatefulSourcePartition[tuple[str, Poll], int]):
     def snapshot(self) -> int:
         """The offset to go on from. Bytewax recovers from its own copy, never from that of lag tools.
 
-        They are told the one before: Bytewax reads on in an epoch only when all of those before it went through the
-        sinks, so what is committed is stored.
+        They are told one of before: Bytewax reads on in an epoch only when all of those before it went through the
+        sinks, and what gathers for an insert is over after `stored_s`. So what is committed is stored.
         """
-        if self._saved != self._told:
-            self._reader.commit(self._saved)
-            self._told = self._saved
-        self._saved = self._reader.offset
-        return self._saved
+        now_s = time.monotonic()
+        while self._saved and self._saved[0][0] <= now_s - self._stored_s:
+            _, offset = self._saved.popleft()
+            if offset != self._told:
+                self._reader.commit(offset)
+                self._told = offset
+        self._saved.append((now_s, self._reader.offset))
+        return self._reader.offset
 
     def close(self) -> None:
         """Release the reader."""
