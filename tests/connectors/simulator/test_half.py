@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -120,10 +121,12 @@ def run(test: Any, monkeypatch: pytest.MonkeyPatch, **options: Any) -> None:
 
     async def go() -> None:
         asked = Options(**{"markets": ("toy", "binance_spot"), "past_s": 0, "manual": True} | options)
-        async with Simulator(asked) as simulator, aiohttp.ClientSession() as http:
+        async with Simulator(asked) as simulator, aiohttp.ClientSession() as http, AsyncExitStack() as opened:
 
             async def listener(key: str = DEMO_KEY) -> Listener:
-                return Listener(await http.ws_connect(f"{simulator.urls('toy')[0]}/v1?key={key}"))
+                ws = await http.ws_connect(f"{simulator.urls('toy')[0]}/v1?key={key}")
+                opened.push_async_callback(ws.close)
+                return Listener(ws)
 
             await test(simulator, listener)
 
