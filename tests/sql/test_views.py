@@ -244,7 +244,7 @@ def test_a_view_reads_by_the_primary_key(analyst: Store, writer: Store, view: st
 def test_price_ticks_are_the_prices_once(writer: Store) -> None:
     times = np.array([1_795_000_000, 1_795_000_001]) * 10**9
     rows = {
-        "instrument": ["EUR-USD"] * 2, "venue": ["twelve_data"] * 2, "time_ns": times, "price": np.array([1.05, 1.06]),
+        "instrument": ["EUR-SEK"] * 2, "venue": ["twelve_data"] * 2, "time_ns": times, "price": np.array([1.05, 1.06]),
         "bid": np.array([1.04, math.nan]), "ask": np.array([math.nan] * 2), "received_ns": times + 5,
         "version": times + 5,
     }  # fmt: skip
@@ -252,7 +252,7 @@ def test_price_ticks_are_the_prices_once(writer: Store) -> None:
         writer.insert("prices", rows)
     found = writer.query(
         "SELECT toUnixTimestamp64Nano(time), price, bid, isNaN(ask) FROM market.price_ticks"
-        " WHERE instrument = 'EUR-USD' ORDER BY time"
+        " WHERE instrument = 'EUR-SEK' ORDER BY time"
     )
     assert found[0] == (times[0], 1.05, 1.04, 1)
     assert found[1][:2] == (times[1], 1.06)

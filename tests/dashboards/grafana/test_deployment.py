@@ -75,7 +75,9 @@ def test_the_connector_follows_what_needs_no_key_and_keeps_what_it_used(monkeypa
     connector = SERVICES["connector"]
     wanted = {*open_markets({}), *(name for name, one in feeds().items() if is_open(one, {}))}
     found = {}
-    monkeypatch.setattr(main.commands["connect"], "callback", lambda **given: found.update(given))
+    monkeypatch.setattr(
+        main.get_command(click.Context(main), "connect"), "callback", lambda **given: found.update(given)
+    )
     result = CliRunner().invoke(main, connector["command"][1:], env=NO_CONFIG | connector["environment"])
     assert result.exit_code == 0, result.output
     assert set(found["venues"]) == wanted
