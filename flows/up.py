@@ -36,7 +36,7 @@ SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
     "ISOTHERM_STORE_CLICKHOUSE", "ISOTHERM_FLOW_CLICKHOUSE_URL", "ISOTHERM_BOARD_CLICKHOUSE_URL",
 )  # fmt: skip
-WINDOWS_EVERY_S = 3.0
+WINDOWS_EVERY_S = 2.0
 # Look-back, instruments whose window is full (the newest bar may be on its way), instruments, whether all that can be
 # fetched was.
 _COVERAGE = """

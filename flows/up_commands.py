@@ -73,7 +73,7 @@ def up(symbols: str | None, board_port: int, span_s: float | None, data_dir: Pat
     "--past",
     "past_s",
     type=Span(),
-    default="3m",
+    default="1m",
     show_default=True,
     help="Of the market, played at full speed before the present.",
 )
