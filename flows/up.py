@@ -45,6 +45,7 @@ _COVERAGE = """
     )
     FROM market.window_coverage GROUP BY lookback, span_s ORDER BY span_s
 """
+_MIGRATED = "SELECT name FROM system.tables WHERE database = 'market' AND name = 'gaps'"
 _TABLES = (
     "SELECT name FROM system.tables WHERE database = 'market' AND engine LIKE '%MergeTree'"
     " AND name != 'schema_migrations' ORDER BY name"
@@ -249,6 +250,8 @@ def _summary(data_dir: Path) -> dict[str, Any]:
         return {}
     asked = connect(url, "analyst", password(data_dir, "analyst"), retry_s=10)
     with contextlib.closing(asked):
+        if not asked.query(_MIGRATED):
+            return {}  # ended before the store had its tables and views
         tables = [str(name) for (name,) in asked.query(_TABLES)]
         rows = {table: int(asked.query(f"SELECT count() FROM market.{table}")[0][0]) for table in tables}  # noqa: S608
         gaps = int(asked.query("SELECT count() FROM market.gaps WHERE kind != 'reset'")[0][0])
