@@ -104,6 +104,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     inferred: bool = False  # tick and lot come from a snapshot's digits, not from the venue
 
 
+def side_by(side: str) -> str:
+    """Who says that the aggressor's side is `side`, where nobody infers it: the venue, or nobody."""
+    return "none" if side == "unknown" else "told"
+
+
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One trade; `side` is the aggressor's (taker's), unknown where the source does not tell."""
 
@@ -114,6 +119,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     size: Decimal
     side: Literal["buy", "sell", "unknown"]
     aggregated: bool = False  # several fills of one taker order at one price in one message
+
+    @property
+    def side_by(self) -> str:
+        """Who says what `side` is, as the column of that name has it."""
+        return side_by(self.side)
 
 
 class BestQuote(msgspec.Struct, frozen=True, kw_only=True):

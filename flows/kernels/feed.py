@@ -33,7 +33,8 @@ FACT_TABLES: dict[type, str] = {
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "bars": bars.COLUMNS,
     "trades": (
-        "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "aggregated", "received_ns", "version",
+        "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "side_by",
+        "aggregated", "received_ns", "version",
     ),
     "prices": ("instrument", "venue", "time_ns", "price", "bid", "ask", "received_ns", "version"),
     "derivatives": (
@@ -109,7 +110,7 @@ class FeedKernel(LineKernel):
             raise ParseError(f"expected a trade id of 64 bits, found {trade.trade_id}")
         return "trades", (
             self._name(trade.symbol), self._venue, trade.event_ns, trade.trade_id, _finite(trade.price),
-            _finite(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
+            _finite(trade.size), trade.side, trade.side_by, trade.aggregated, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _price(self, price: Price, recv_ns: int) -> tuple[str, tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 from connectors import batch
 from connectors.batch import ORIGIN, TOPIC
 from connectors.record import Line
-from connectors.venue import ParseError
+from connectors.venue import ParseError, side_by
 from flows.kernels.bars import COLUMNS, INTERVAL_S_MAX
 from flows.kernels.block import Block
 from flows.kernels.lines import LineKernel, check_name, check_time
@@ -62,7 +62,8 @@ def _trades(found: batch.Trades, recv_ns: int) -> Block:
         {
             "instrument": [found.instrument] * count, "venue": [found.venue] * count, "time_ns": list(found.time_ns),
             "trade_id": list(found.trade_id), "price": list(found.price), "size": list(found.size),
-            "side": list(found.side), "aggregated": [found.aggregated] * count, "received_ns": [recv_ns] * count,
+            "side": list(found.side), "side_by": list(map(side_by, found.side)),
+            "aggregated": [found.aggregated] * count, "received_ns": [recv_ns] * count,
             "version": [recv_ns] * count,
         },
     )  # fmt: skip

@@ -33,7 +33,8 @@ TORN = b"torn"  # stands for the origin of what is no line
 
 TABLE_COLUMNS = {
     "trades": (
-        "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "aggregated", "received_ns", "version",
+        "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "side_by",
+        "aggregated", "received_ns", "version",
     ),
     "prices": ("instrument", "venue", "time_ns", "price", "bid", "ask", "received_ns", "version"),
     "bars": bars.COLUMNS,
@@ -162,7 +163,7 @@ class TapeKernel:
     def _row(self, trade: Trade, recv_ns: int) -> tuple[Any, ...]:
         return (
             self._name(trade.symbol), self._market.name, trade.event_ns, trade.trade_id, float(trade.price),
-            float(trade.size), trade.side, trade.aggregated, recv_ns, recv_ns,
+            float(trade.size), trade.side, trade.side_by, trade.aggregated, recv_ns, recv_ns,
         )  # fmt: skip
 
     def _dead_letter(self, line: Line, where: tuple[bytes, int, int], detail: str) -> tuple[Any, ...]:

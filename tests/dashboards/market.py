@@ -78,6 +78,7 @@ def write_trades(store: Store, times: Sequence[int]) -> None:
                 "price": np.array([best_bid(second) + TICK * (side == "buy") * size for second in times]),
                 "size": np.full(count, size),
                 "side": [side] * count,
+                "side_by": ["told"] * count,
                 "aggregated": np.zeros(count, np.bool_),
                 "received_ns": np.array(times, np.int64) * 10**9,
                 "version": np.ones(count, np.uint64),

@@ -12,7 +12,7 @@ from connectors.file_log import FileLog
 from connectors.log import ALERTS_IN, BARS, HEALTH
 from connectors.record import encode_line
 from flows import feeds as feeds_flow
-from flows.derived import BARS_MAX, messages
+from flows.derived import ROWS_MAX, messages
 from flows.kernels import bars
 from flows.kernels.block import Block
 from flows.kernels.feed import FeedKernel
@@ -57,15 +57,15 @@ def row(i: int, instrument: str, **changes: Any) -> tuple[Any, ...]:
 
 
 def test_bars_are_messages_of_one_instrument_each_of_bounded_size():
-    rows = [row(i, "AB"[i % 2]) for i in range(2 * BARS_MAX + 2)]
+    rows = [row(i, "AB"[i % 2]) for i in range(2 * ROWS_MAX + 2)]
     blocks = [Block.of("bars", bars.COLUMNS, rows[:7]), Block.of("bars", bars.COLUMNS, rows[7:])]
     found = messages(blocks)
     assert [(x.topic, x.key, len(x.rows)) for x in found] == [
-        (BARS, b"A", BARS_MAX), (BARS, b"A", 1), (BARS, b"B", BARS_MAX), (BARS, b"B", 1),
+        (BARS, b"A", ROWS_MAX), (BARS, b"A", 1), (BARS, b"B", ROWS_MAX), (BARS, b"B", 1),
     ]  # fmt: skip
     assert [x.recv_ns for x in found] == [max(y["version"] for y in x.rows) for x in found]
     assert all(x.rows[0]["volume"] is None and x.rows[0]["trades"] is None for x in found)
-    assert sorted(y["open_ns"] for x in found for y in x.rows) == list(range(2 * BARS_MAX + 2))
+    assert sorted(y["open_ns"] for x in found for y in x.rows) == list(range(2 * ROWS_MAX + 2))
 
 
 def answers(log: FileLog, count: int) -> None:

@@ -162,6 +162,7 @@ def test_bars_of_many_years_go_in_at_once(writer: Store) -> None:
     trades = {
         "instrument": ["OLD"] * 300, "venue": ["v"] * 300, "time_ns": np.arange(300) * 24 * HOUR_NS,
         "trade_id": np.arange(300), "price": np.ones(300), "size": np.ones(300), "side": ["buy"] * 300,
+        "side_by": ["told"] * 300,
         "aggregated": np.zeros(300, "?"), "received_ns": np.arange(300), "version": np.arange(300),
     }  # fmt: skip
     writer.insert("trades", trades)  # 300 partitions

@@ -62,7 +62,8 @@ def fill(store: Store) -> None:
     store.insert(
         "trades",
         name | {"time_ns": times_ns, "trade_id": np.array([1, 2]), "price": np.array([100.5, 99.5])}
-        | {"size": np.array([2.0, 3.0]), "side": ["buy", "sell"], "aggregated": np.array([True, True])}
+        | {"size": np.array([2.0, 3.0]), "side": ["buy", "sell"], "side_by": ["told"] * 2}
+        | {"aggregated": np.array([True, True])}
         | {"received_ns": times_ns, "version": times_ns},
     )  # fmt: skip
     store.insert(

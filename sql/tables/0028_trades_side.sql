@@ -1,0 +1,1 @@
+ALTER TABLE market.trades ADD COLUMN IF NOT EXISTS side_by LowCardinality(String) DEFAULT if(side = 'unknown', 'none', 'told') COMMENT 'Who says so: told (the venue), quote (at or beyond the best quote before it), tick (the last change of price), none (name)' AFTER side;
