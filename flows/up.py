@@ -31,6 +31,7 @@ from sql.client import StoreError, connect
 from sql.data_dir import live_url, password
 
 FLOWS = ("depth", "tape", "feeds")
+PATIENT = ("feeds",)  # history comes by the hundred thousand at the start: what is live goes first
 RETRY_CAP = "5s"  # a simulated venue takes any number of attempts
 SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",
@@ -90,7 +91,7 @@ def parts(
     connector = ("connect", *names, *at, *partitions, "--history", *options)
     found.append(Part("connector", connector, environment, lambda: not port or listens("127.0.0.1", port)))
     has_topics = _Once(lambda: _has_store(data_dir) and _has_topics(data_dir, names))
-    found += [Part(name, ("flow", name, *at), ready=has_topics) for name in FLOWS]
+    found += [Part(name, ("flow", name, *at), ready=has_topics, patient=name in PATIENT) for name in FLOWS]
     if not simulated and (receiver := webhook_arguments(data_dir, os.environ)):
         found.append(Part("webhook", receiver))
     # The board asks for tables: the first flow to run has brought the store to this version's.

@@ -20,6 +20,7 @@ DEATHS_MAX = 5
 DEATHS_WITHIN_S = 60.0
 STOP_WITHIN_S = 15.0
 TAIL_BYTES = 2000
+NICENESS = 10
 
 Say = Callable[[str], None]
 
@@ -32,13 +33,15 @@ class PartError(RuntimeError):
 class Part:
     """A process to keep: `isotherm <arguments>` with these additions to the environment.
 
-    It is started once `ready` says so (by default at once); `deaths` holds when it died lately (monotonic s).
+    It is started once `ready` says so (by default at once); `deaths` holds when it died lately (monotonic s). One that
+    is `patient` leaves the CPU to the others when there is not enough for all.
     """
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     ready: Callable[[], bool] = lambda: True
+    patient: bool = False
     process: subprocess.Popen[bytes] | None = None
     start_at_s: float = 0.0
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_MAX))
@@ -89,6 +92,8 @@ class Supervisor:
                 env={**os.environ, **part.environment},
                 start_new_session=True,
             )
+        if part.patient:
+            os.setpriority(os.PRIO_PROCESS, part.process.pid, NICENESS)
         self._say(f"{part.name} started" if not part.deaths else f"{part.name} started again")
 
     def _mourn(self, part: Part, now_s: float) -> None:
