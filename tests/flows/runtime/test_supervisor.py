@@ -123,3 +123,17 @@ def test_logs_are_those_of_this_run(scene: Scene) -> None:
     log.write_text("of a run before")
     scene.run([scene.part("a")], lambda: bool(scene.started()))
     assert log.read_text() == ""
+
+
+def test_a_patient_part_leaves_the_cpu_to_others(scene: Scene) -> None:
+    parts = [scene.part(name) for name in "ab"]
+    parts[1].patient = True
+    seen: list[int] = []
+
+    def until() -> bool:
+        if len(scene.started()) == 2:
+            seen.extend(os.getpriority(os.PRIO_PROCESS, part.process.pid) for part in parts if part.process)
+        return bool(seen)
+
+    scene.run(parts, until)
+    assert seen[1] - seen[0] == supervisor.NICENESS
