@@ -1,4 +1,4 @@
-"""Profiles: the vectors of the definitions, properties, scipy's peaks where it is installed, and plain loops."""
+"""Profiles: the vectors of the definitions, properties, and plain loops."""
 
 import math
 from fractions import Fraction
@@ -197,17 +197,6 @@ def _nodes_plainly(volumes: list[int], smooth: bool) -> tuple[list[int], list[in
 def test_nodes_equal_the_plain_ones(volumes, smooth):
     high, low = p.nodes(volumes, smooth=smooth)
     assert (high.tolist(), low.tolist()) == _nodes_plainly(volumes.tolist(), smooth)
-
-
-@given(VOLUMES.filter(lambda x: x.max() > 0))
-def test_nodes_equal_those_of_scipy(volumes):
-    signal = pytest.importorskip("scipy.signal")
-    values = np.convolve(volumes, p.BINOMIAL)
-    expected, _ = signal.find_peaks(values, prominence=-(-15 * int(values.max()) // 100))
-    high, low = p.nodes(volumes, rows_min=1)
-    assert high.tolist() == (expected - 2).tolist()
-    expected, _ = signal.find_peaks(-values, prominence=-(-15 * int(values.max()) // 100))
-    assert low.tolist() == [i - 2 for i in expected if len(high) and high[0] + 2 < i < high[-1] + 2]
 
 
 @given(VOLUMES)
