@@ -55,6 +55,7 @@ class Route(IntEnum):
     OTHER = 4  # known, of no interest to books and tape: best quotes, acknowledgements ...
     SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
     BAR = 6  # of the tape: bars as they grow
+    DERIVATIVE = 7  # of the tape: liquidations, mark and index prices, funding, open interest
 
 
 @dataclass(frozen=True, slots=True)

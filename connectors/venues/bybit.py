@@ -79,6 +79,9 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "allLiquidation": Route.OTHER,
     }
 )
+LINEAR_ROUTES: Mapping[str, Route] = MappingProxyType(
+    {**ROUTES, "tickers": Route.DERIVATIVE, "allLiquidation": Route.DERIVATIVE}
+)
 # Answers to requests, whose keys come in any order.
 UNTAGGED: Mapping[str, Route] = MappingProxyType(
     dict.fromkeys(("success", "op", "req_id", "ret_msg", "conn_id", "args"), Route.OTHER)
@@ -613,7 +616,7 @@ def market_of(category: Category, depth: int = DEPTH) -> Market:
             shape=Shape.PAIRS,
             rule=Rule.CONSECUTIVE,
             roles=ROLES,
-            routes=ROUTES,
+            routes=ROUTES if category == "spot" else LINEAR_ROUTES,
             untagged=UNTAGGED,
             depth=depth_of,
         ),

@@ -1,11 +1,12 @@
-"""The tape kernel: the trades of one partition of a raw topic, as rows of `trades`, its prices without trades, bars.
+"""The tape kernel: the trades of one partition of a raw topic as rows, its prices without trades, bars, derivatives.
 
 A trade is keyed by instrument, venue, time and trade id, so that one heard twice is one row. Venues offer single
 fills (`trade`) and fills of one taker order at one price taken together (`aggTrade`); where an instrument's topic
 holds both, the kind heard first counts and the other is left out, or volume would double.
 
 A source that tells prices without sizes fills `prices`; they never count as volume. Bars that the venue tells, and
-bars made of prices, fill `bars` once they are over (`flows.kernels.bars`).
+bars made of prices, fill `bars` once they are over (`flows.kernels.bars`). Liquidations, and what else futures tell,
+are the affair of `flows.kernels.derivatives`.
 
 Cost: about 8 us a trade (Python a line); other lines are passed over by the compiled router of the depth kernel, in
 0.1 us where the first key names the kind, else in the time its bytes take (1 to 2 GB/s).
@@ -26,6 +27,8 @@ from flows.kernels import bars
 from flows.kernels import book as b
 from flows.kernels.block import Block
 from flows.kernels.depth import compact, wire_array
+from flows.kernels.derivatives import TABLE_COLUMNS as DERIVATIVE_COLUMNS
+from flows.kernels.derivatives import Derivatives
 
 DUMP_VERSION = 2
 PAYLOAD_HEAD_BYTES = 4096
@@ -38,6 +41,7 @@ TABLE_COLUMNS = {
     ),
     "prices": ("instrument", "venue", "time_ns", "price", "bid", "ask", "received_ns", "version"),
     "bars": bars.COLUMNS,
+    **DERIVATIVE_COLUMNS,
     "dead_letters": (
         "topic", "partition", "offset", "position", "reason", "detail", "received_ns", "payload", "version",
     ),
@@ -54,6 +58,7 @@ class TapeKernel:
         self._aggregated: dict[str, bool] = {}
         self._instruments: dict[str, str] = {}
         self._stream_bars, self._price_bars = bars.StreamBars(market.name), bars.PriceBars(market.name)
+        self._derivatives = Derivatives(market.name, self._name)
         self.counts: Counter[str] = Counter()
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
@@ -70,7 +75,10 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        names = ("trades_stored", "trades_left_out", "prices_stored", "bars_stored", "dead_letters")
+        names = (
+            "trades_stored", "trades_left_out", "prices_stored", "bars_stored", "liquidations_stored",
+            "derivatives_stored", "dead_letters",
+        )  # fmt: skip
         return {name: self.counts[name] for name in names} | {"prices_left_out": self._price_bars.left_out}
 
     def _lines(self, body: bytes) -> Iterator[tuple[int, Line]]:
@@ -115,11 +123,21 @@ class TapeKernel:
             return
         self._price_bars.heard(line.origin, line.recv_ns)
         try:
-            for event in self._market.parse(line.payload):
-                self._on_event(event, line, rows)
+            self._take(line, rows)
         except ParseError as error:
             self.counts["dead_letters"] += 1
             rows["dead_letters"].append(self._dead_letter(line, where, str(error)))
+
+    def _take(self, line: Line, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+        """Raises ParseError, the first of several, once the line's other events are taken."""
+        refused: list[ParseError] = []
+        for event in self._market.parse(line.payload):
+            try:
+                self._on_event(event, line, rows)
+            except ParseError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
 
     def _on_event(self, event: Event, line: Line, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         found: Iterable[tuple[Any, ...]]
@@ -134,6 +152,9 @@ class TapeKernel:
         elif isinstance(event, Bar):
             found = self._stream_bars.on_bar(event, self._name(event.symbol), line.origin, line.recv_ns)
         else:
+            for table, row in self._derivatives.on_event(event, line):
+                rows[table].append(row)
+                self.counts[f"{table}_stored"] += 1
             return
         before = len(rows["bars"])
         rows["bars"] += found
@@ -176,7 +197,7 @@ class TapeKernel:
 
     def dump(self) -> bytes:
         """All state."""
-        made = self._stream_bars.dump(), self._price_bars.dump()
+        made = self._stream_bars.dump(), self._price_bars.dump(), self._derivatives.dump()
         state = DUMP_VERSION, self._aggregated, self._instruments, dict(self.counts), *made
         return msgspec.msgpack.encode(state)
 
@@ -196,6 +217,8 @@ class TapeKernel:
         if made:
             self._stream_bars.load(made[0])
             self._price_bars.load(made[1])
+        if len(made) > 2:
+            self._derivatives.load(made[2])
         self.counts = Counter(counts)
 
 
