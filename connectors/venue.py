@@ -8,7 +8,7 @@ pure: no socket, no clock.
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 from functools import cache
@@ -123,7 +123,7 @@ class TradeKey:
     """One key. `words` are JSON as it stands on the wire, quotes included, up to 16 bytes: what each means to SIDE."""
 
     role: TradeRole
-    words: Mapping[str, int] = MappingProxyType({})
+    words: Mapping[str, int] = field(default_factory=dict)
     optional: bool = False
 
 

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from connectors import instruments
 from connectors.venue import Instrument, ParseError, Trade
 from flows.kernels import book as b
+from flows.kernels import sessions
 from flows.kernels import trades as t
 from flows.kernels.block import Block, Words
 from flows.kernels.lines import check_time
-from flows.kernels.order_flow import InstrumentTape
+from flows.kernels.order_flow import Columns, InstrumentTape
 from flows.kernels.prints import Prints
 from flows.kernels.trade_spec import Int64s
 
-ROWS = 1024  # that wait at most
+ROWS = 512  # that wait at most
 IDS = 1024  # slots for ids at first
 SIDES = ("sell", "unknown", "buy")
 SIDE_BY = ("told", "quote", "tick", "none")
@@ -40,7 +41,7 @@ class Reading:
         self.meta[[t.KIND, t.LAST_ID, t.LAST_TICK]] = -1
         self.meta[[t.NEWEST_NS, t.SINCE_NS]] = t.TIME_NS_MIN
         self.meta[t.CONTIGUOUS] = contiguous
-        self.scratch: Int64s = np.zeros((ROWS, t.ROW), np.int64)
+        self.scratch: Int64s = np.empty((ROWS, t.ROW), np.int64)
         self.seen: NDArray[np.uint64] = np.zeros((2, IDS), np.uint64)
         self.tape: InstrumentTape | None = None
         self.told: Instrument | None = None
@@ -59,10 +60,14 @@ class Reading:
 
     def describe(self, told: Instrument) -> None:
         """Take what an `!instrument` line says. No trade may wait. The connector may have been started anew."""
+        if told.instrument != self.name:
+            self.tape = None
         self.told, self.name = told, told.instrument
         self.meta[t.ORIGINS : t.ORIGINS + t.ORIGINS_MAX] = 0
-        if told.bin_step is not None:
+        if told.bin_step is not None and told.bin_step != self.row_step:
             self.row_step = told.bin_step
+            if self.tape is not None:
+                self.tape.set_row_step(told.bin_step)
         for slot, unit in ((t.PRICE_DECIMALS, told.tick), (t.SIZE_DECIMALS, told.lot)):
             if self._fits(slot, decimals := instruments.decimals(unit)):
                 self._rescale(slot, decimals)
@@ -154,13 +159,17 @@ class Reading:
             t.grow(self.seen, wider)
             self.seen = wider
 
-    def open_tape(self, venue: str, asset_class: str, ticks: int) -> InstrumentTape:
+    def open_tape(self, venue: str, ticks: int) -> InstrumentTape:
         """What is made of the prints, begun with the first price."""
         if self.tape is None:
-            self.tape = InstrumentTape(self.name, venue, asset_class)
+            self.tape = InstrumentTape(self.name, venue, sessions.asset_class(self.name))
             self.row_step = self.row_step or self._agreed(ticks)
             self.tape.set_row_step(self.row_step)
         return self.tape
+
+    def take_rows(self) -> dict[str, Columns]:
+        """What was made of the prints since the last call, by table."""
+        return {} if self.tape is None else self.tape.rows()
 
     def _agreed(self, ticks: int) -> Decimal:
         """The height of a row that venues agree on, or one by price."""
@@ -179,7 +188,7 @@ class Reading:
         return self.symbol, self.name, self.meta.tobytes(), ids, told, quote, step, tape
 
     @classmethod
-    def load(cls, state: Any, venue: str, asset_class: str) -> "Reading":
+    def load(cls, state: Any, venue: str) -> "Reading":
         """The instrument that `dump` gave."""
         symbol, name, meta, ids, told, quote, step, tape = state
         made = cls(symbol, name, contiguous=False)
@@ -194,7 +203,7 @@ class Reading:
         made.quote = None if quote is None else (Decimal(quote[0]), Decimal(quote[1]))
         made.row_step = None if step is None else Decimal(step)
         if tape is not None:
-            made.tape = InstrumentTape(name, venue, asset_class)
+            made.tape = InstrumentTape(name, venue, sessions.asset_class(name))
             made.tape.load(tape)
         return made
 

@@ -103,7 +103,8 @@ _header, _frame, _kind, _number, _days, _month_days = (
 _decimal, _POW10, _HIGH_BITS = b.decimal, b._POW10, b._HIGH_BITS
 _QUOTE, _COMMA, _DOT, _COLON, _OPEN, _CLOSE = b._QUOTE, b._COMMA, b._DOT, b._COLON, b._OPEN, b._CLOSE
 _BRACE, _END_BRACE, _BANG, _AT, _MINUS, _SPACE = b._BRACE, b._END_BRACE, b._BANG, b._AT, b._MINUS, b._SPACE
-_TRADE, _BAR, _UNKNOWN, _LOTS_MAX, _FACTOR = b._TRADE, b._BAR, b._UNKNOWN, b.LOTS_MAX, b.NAME_FACTOR
+_TRADE, _BAR, _DERIVATIVE, _UNKNOWN = b._TRADE, b._BAR, b._DERIVATIVE, b._UNKNOWN
+_LOTS_MAX, _FACTOR = b.LOTS_MAX, b.NAME_FACTOR
 
 
 @_inline
@@ -577,7 +578,7 @@ def scan(buf, pos, wire, spec, names, meta, scratch):
             if meta[PENDING] > 0 and meta[PENDING] * 2 > scratch.shape[0]:
                 return FULL, start, start
             return PARSE, start, pos
-        if kind == _TRADE or kind == _BAR or frame > payload or spec[SPEC_ALL_LINES] == 1:
+        if kind == _TRADE or kind == _BAR or kind == _DERIVATIVE or frame > payload or spec[SPEC_ALL_LINES] == 1:
             return PARSE, start, pos
         if kind == _UNKNOWN:
             return UNKNOWN, start, pos
