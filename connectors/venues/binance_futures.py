@@ -227,5 +227,6 @@ MARKETS = [
         parse=spot.parser(ROUTES, MESSAGES),
         instruments=spot.instruments_by(_canonical),
         live=LIVE,
+        trades=spot.TRADES,
     )
 ]
