@@ -356,18 +356,24 @@ def test_there_is_no_profile_of_nothing(analyst: Store) -> None:
         assert ask(analyst, view, "*", instrument="NONE", venue="v", from_time=iso(0), to_time=iso(60)) == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(PROFILES)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(PROFILES, min_size=40, max_size=60))
 def test_levels_of_random_profiles_are_those_of_the_kernel(
-    loose_writer: Store, profile: dict[int, tuple[int, int]]
+    loose_writer: Store, profiles: list[dict[int, tuple[int, int]]]
 ) -> None:
-    name = store_tape(loose_writer, profile_trades(profile))
-    volumes = dense({row: sum(both) for row, both in profile.items()})
-    base = min(profile) + 1000
-    low, high = value_area(volumes)
-    assert levels(loose_writer, name) == (
-        (base + point_of_control(volumes)) * STEP, (base + high + 1) * STEP, (base + low) * STEP
-    )  # fmt: skip
+    """Many at once: bars with different heights of rows are different profiles."""
+    name = next(NAMES)
+    expected = {}
+    for step, profile in enumerate(profiles, 1):
+        trades = [trade._replace(price=trade.price / STEP * step) for trade in profile_trades(profile, 10 * step)]
+        loose_writer.insert("footprints", footprints(name, trades, 10, step))
+        volumes = dense({row: sum(both) for row, both in profile.items()})
+        base, (low, high) = min(profile) + 1000, value_area(volumes)
+        rows = base + point_of_control(volumes), base + high + 1, base + low
+        expected[step] = tuple(row * step for row in rows)
+    found = ask(loose_writer, "volume_profile_levels", "row_step, poc, vah, val",
+                instrument=name, venue="v", from_time=iso(0), to_time=iso(1000))  # fmt: skip
+    assert {row[0]: row[1:] for row in found} == expected
 
 
 def test_levels_of_long_profiles_are_those_of_the_kernel(writer: Store, analyst: Store) -> None:
@@ -388,21 +394,28 @@ def test_levels_of_long_profiles_are_those_of_the_kernel(writer: Store, analyst:
 
 
 TRADES = random_trades(7, 4 * 3600, "ab", every_s=8)
+STORED: dict[float, str] = {}
+
+
+def stored(store: Store, end_s: float) -> str:
+    """The instrument with TRADES up to then."""
+    if end_s not in STORED:
+        STORED[end_s] = store_tape(store, TRADES, end_s)
+    return STORED[end_s]
 
 
 @pytest.mark.parametrize(
     ("from_s", "to_s", "stored_s"),
     [
-        (0, 4 * 3600, math.inf), (10, 14_390, math.inf), (3605, 3699, math.inf), (3590, 3610, math.inf),
-        (3601, 3609, math.inf), (1234, 11_111, math.inf), (50, 60, math.inf),
-        (100, 10_800, 10_795), (0, 12_345, 12_345), (0, 12_345, 12_300), (7205, 7260, 7250),
+        (0, 4 * 3600, math.inf), (3605, 3699, math.inf), (3590, 3610, math.inf), (3601, 3609, math.inf),
+        (1234, 11_111, math.inf), (50, 60, math.inf), (100, 10_800, 10_795), (0, 12_345, 12_345), (7205, 7260, 12_345),
     ],
 )  # fmt: skip
 def test_the_profile_of_any_range_is_that_of_its_trades(
     writer: Store, analyst: Store, from_s: int, to_s: int, stored_s: float
 ) -> None:
     """Also where the last hour, minute or 10 s has not closed."""
-    name = store_tape(writer, TRADES, stored_s)
+    name = stored(writer, stored_s)
     first, last = -(-from_s // 10) * 10, min(to_s, stored_s) // 10 * 10
     for venue in ("a", "all"):
         wanted = [t for t in TRADES if at(first) <= t.time_ns < at(last) and venue in (t.venue, "all")]
