@@ -39,9 +39,8 @@ class Tape:
 
     def rows(self, step: Decimal) -> pd.Series:
         """The price row of each trade."""
-        ticks = int(step.scaleb(self.price_decimals))
-        assert Decimal(ticks) == step.scaleb(self.price_decimals) > 0, f"rows of {step} are no whole ticks"
-        return self.frame.ticks // ticks
+        finer = 10 ** max(0, _decimals(step) - self.price_decimals)  # a row may be less than a tick
+        return self.frame.ticks * finer // _whole(step * finer, self.price_decimals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +257,9 @@ def largest_trades(tape: Tape, count: int = 10) -> list[tuple[int, int, int, int
         ["lots", "time_ns", "sign"], ascending=[False, True, False], kind="stable"
     )
     return [
-        (int(x.time_ns), int(x.sign), int(x.lots), int(x.prints), Fraction(int(x.value), int(x.lots)), int(x.low), int(x.high))
-        for x in taken.head(count).itertuples()
-    ]  # fmt: skip
+        (time_ns, sign, lots, prints, Fraction(int(value), lots), low, high)
+        for time_ns, sign, lots, prints, value, low, high in taken.head(count).itertuples(index=False)
+    ]
 
 
 def summary(tape: Tape, step: Decimal) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""Bybit's own bars against bars of its trades: at each kline message of the minute that starts in the recording.
+
+What the recording shows of the rule (Bybit documents none; recorded 2026-08-09):
+
+* A kline opens at the last price before it, also where its first trade has another one: `open` is the `close` of the
+  kline before, and high and low have it inside. A kline without a trade is that price, with volume 0.
+* Trades and klines come on one socket, but a kline of the linear market may lag: one says nothing of a trade of 62 ms
+  before its `timestamp`, which had come before it; none lacks a trade of 100 ms before. Of the spot market it has all
+  trades up to its `timestamp`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.flows import tape_oracle as oracle
+
+FILE = "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz"
+STARTS_MS = 1786310820000
+MARKETS = {"BYBIT.ws.2": "bybit_linear", "BYBIT.ws.3": "bybit_spot"}
+LAG_MS = {"bybit_linear": 100, "bybit_spot": 0}
+COUNTS = {
+    ("bybit_linear", "BTCUSDT"): 20,
+    ("bybit_linear", "ETHUSDT"): 11,
+    ("bybit_spot", "BTCUSDT"): 12,
+    ("bybit_spot", "ETHUSDT"): 8,
+}
+Values = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
+
+
+@dataclass(frozen=True)
+class Kline:
+    """One kline of a message, and the number of the message among those of the recording."""
+
+    number: int
+    start_ms: int
+    at_ms: int
+    values: Values  # open, high, low, close, volume
+
+
+def messages(path: Path) -> Iterator[tuple[int, str, str, dict]]:
+    """Number, market, topic and content of each message of trades or klines."""
+    for number, (_, conn, message) in enumerate(oracle.payloads(path)):
+        if message.get("topic", "").startswith(("kline.1.", "publicTrade.")):
+            yield number, MARKETS[conn], message["topic"], message
+
+
+def klines(path: Path, market: str, symbol: str) -> list[Kline]:
+    return [
+        Kline(number, x["start"], x["timestamp"], tuple(Decimal(x[k]) for k in ("open", "high", "low", "close", "volume")))
+        for number, served, topic, message in messages(path)
+        if (served, topic) == (market, f"kline.1.{symbol}")
+        for x in message["data"]
+    ]  # fmt: skip
+
+
+def trades(path: Path, market: str, symbol: str) -> list[tuple[int, int, Decimal, Decimal]]:
+    """Message, time in ms, price and size of each trade."""
+    return [
+        (number, x["T"], Decimal(x["p"]), Decimal(x["v"]))
+        for number, served, topic, message in messages(path)
+        if (served, topic) == (market, f"publicTrade.{symbol}")
+        for x in message["data"]
+    ]
+
+
+def cases(path: Path, market: str, symbol: str) -> tuple[list[Kline], Decimal]:
+    """The klines of the minute that starts in the recording, and the close of the one before."""
+    told = klines(path, market, symbol)
+    before = [x for x in told if x.start_ms < STARTS_MS]
+    found = [x for x in told if x.start_ms == STARTS_MS]
+    assert len(found) == COUNTS[market, symbol]
+    return found, before[-1].values[3]
+
+
+@pytest.mark.parametrize(("market", "symbol"), COUNTS)
+def test_bars_of_trades_so_far_are_the_klines(recordings: Path, market: str, symbol: str) -> None:
+    path = recordings / FILE
+    found, previous = cases(path, market, symbol)
+    told = trades(path, market, symbol)
+    for kline in found:
+        until = kline.at_ms - LAG_MS[market]
+        so_far = [(p, v) for n, t, p, v in told if n < kline.number and STARTS_MS <= t <= until]
+        prices = [previous, *(p for p, _ in so_far)]
+        made = previous, max(prices), min(prices), prices[-1], sum((v for _, v in so_far), Decimal())
+        assert made == kline.values
+
+
+def test_one_kline_lags_behind_the_trades_before_it(recordings: Path) -> None:
+    """Why the rule is not simply all that came before."""
+    lagging = 0
+    for market, symbol in COUNTS:
+        told = trades(recordings / FILE, market, symbol)
+        for kline in cases(recordings / FILE, market, symbol)[0]:
+            volume = sum((v for n, t, _, v in told if n < kline.number and t >= STARTS_MS), Decimal())
+            lagging += volume != kline.values[4]
+    assert lagging == 1
