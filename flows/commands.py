@@ -66,7 +66,7 @@ clickhouse_option = click.option(
     type=click.Choice(replays.SUMMARIES),
     default=replays.COUNTS,
     show_default=True,
-    help="What to end with: counts of lines, books and rows, or of the tape volume, delta, value area and the largest trades.",
+    help="What to end with: counts of lines, books and rows; or volume, delta, profile and largest trades.",
 )
 @data_dir_option
 @log_option

@@ -28,6 +28,7 @@ COUNTS = {
     ("bybit_spot", "BTCUSDT"): 12,
     ("bybit_spot", "ETHUSDT"): 8,
 }
+NAMES = ("open", "high", "low", "close", "volume")
 Values = tuple[Decimal, Decimal, Decimal, Decimal, Decimal]
 
 
@@ -50,7 +51,7 @@ def messages(path: Path) -> Iterator[tuple[int, str, str, dict]]:
 
 def klines(path: Path, market: str, symbol: str) -> list[Kline]:
     return [
-        Kline(number, x["start"], x["timestamp"], tuple(Decimal(x[k]) for k in ("open", "high", "low", "close", "volume")))
+        Kline(number, x["start"], x["timestamp"], tuple(Decimal(x[k]) for k in NAMES))
         for number, served, topic, message in messages(path)
         if (served, topic) == (market, f"kline.1.{symbol}")
         for x in message["data"]
