@@ -17,11 +17,8 @@ TABLES = (
     "liquidity_events", "levels",
 )  # fmt: skip
 
-FLOWS = (
-    "depth",
-    "tape",
-    "levels",
-)  # those that rows of markets come from, each after those that it reads from
+# Of the rows of markets, each flow after those that it reads from.
+FLOWS = ("depth", "tape", "levels")
 
 
 def isotherm(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ SIDES = {1: "buy", -1: "sell", 0: "unknown"}
 
 def compare(found: dict, tape: oracle.Tape, step: str) -> None:
     """Every figure that is printed: sizes and prices exactly, means to the last digit of a float."""
+    unit = 10**tape.price_decimals
     expected = oracle.summary(tape, Decimal(step)) | {"row_step": Decimal(step)}
     exact = {name: Decimal(found[name]) for name in expected if name not in ("trades", "vwap")}
     assert {"trades": found["trades"], "vwap": found["vwap"], **exact} == expected
@@ -20,8 +21,8 @@ def compare(found: dict, tape: oracle.Tape, step: str) -> None:
         (x["time_ns"], x["side"], Decimal(x["size"]), x["prints"], x["price"], Decimal(x["low"]), Decimal(x["high"]))
         for x in found["largest"]
     ] == [
-        (time_ns, SIDES[sign], tape.size(lots), prints, float(mean / 10**tape.price_decimals), tape.price(low), tape.price(high))
-        for time_ns, sign, lots, prints, mean, low, high in oracle.largest_trades(tape)
+        (t, SIDES[sign], tape.size(lots), prints, float(mean / unit), tape.price(low), tape.price(high))
+        for t, sign, lots, prints, mean, low, high in oracle.largest_trades(tape)
     ]  # fmt: skip
     assert [
         (x["time_ns"], x["side"], Decimal(x["low"]), Decimal(x["size"]), x["prints"])
