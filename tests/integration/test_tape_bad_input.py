@@ -30,6 +30,12 @@ PLAIN: list[Sent] = [
     (70 * S, 3, "100.2", "3", "buy"),
     (130 * S, 4, "100.4", "1", "sell"),
 ]
+FINER: list[Sent] = [
+    (71 * S, 4, "100.2375", "0.0025", "sell"),
+    (131 * S, 5, "100.26", "0.5", "buy"),
+    (190 * S, 6, "100.1", "1", "buy"),
+]
+SIDELESS = "BINANCE:BTCUSDT"  # as Finnhub has it
 
 
 def sent(
