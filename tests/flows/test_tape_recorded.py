@@ -247,6 +247,29 @@ def test_profiles_of_sessions_and_rolling_spans(recordings: Path, name: str, sym
 
 
 @pytest.mark.parametrize(("name", "symbol"), cases())
+def test_a_tie_does_not_move_the_developing_point_of_control(
+    recordings: Path, name: str, symbol: str
+) -> None:
+    tape, rows, named, step = of(name, symbol, recordings)
+    last: dict[tuple[str, int], Decimal] = {}
+    for row in columns(rows["profiles"], **named):
+        if row["span"].startswith("rolling"):
+            continue
+        frame = tape.frame[(tape.frame.time_ns >= row["open_ns"]) & (tape.frame.time_ns < row["time_ns"])]
+        part = oracle.Tape(frame, tape.price_decimals, tape.size_decimals)
+        cells = oracle.by_row(frame, part.rows(step))
+        volumes = {step * i: sum(cells[i]) for i in cells}
+        poc = oracle.point_of_control(oracle.total_by_row(cells))
+        assert poc is not None
+        before = last.get((row["span"], row["open_ns"]))
+        keeps = before is not None and volumes[before] == max(volumes.values())
+        last[row["span"], row["open_ns"]] = (
+            before if keeps and before is not None else step * (min(cells) + poc)
+        )
+        assert row["developing_poc"] == float(last[row["span"], row["open_ns"]])
+
+
+@pytest.mark.parametrize(("name", "symbol"), cases())
 def test_delta_is_what_cumulative_delta_grows_by(recordings: Path, name: str, symbol: str) -> None:
     """Per minute: buying less selling of the session so far grows by the bar's delta, and so does the footprint's."""
     tape, rows, named, _ = of(name, symbol, recordings)
