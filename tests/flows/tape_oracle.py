@@ -111,7 +111,10 @@ def binance(*paths: Path) -> dict[str, Tape]:
 
 def tape_of(trades: Sequence[tuple[int, int, Any, Decimal, Decimal, str]]) -> Tape:
     """A tape of (time_ns, recv_ns, trade_id, price, size, side), each trade once."""
-    once = list({(row[0], row[2]): row for row in reversed(trades)}.values())[::-1]
+    first: dict[tuple[int, Any], tuple[int, int, Any, Decimal, Decimal, str]] = {}
+    for row in trades:
+        first.setdefault((row[0], row[2]), row)
+    once = list(first.values())
     price_decimals, size_decimals = (max(_decimals(row[i]) for row in once) for i in (3, 4))
     frame = pd.DataFrame(
         {
@@ -148,9 +151,9 @@ def bars(tape: Tape, interval_s: int) -> dict[int, Bar]:
 
 
 def bar(tape: Tape, part: pd.DataFrame) -> Bar:
-    """The bar of some trades of a tape."""
+    """The bar of some trades of a tape: prices by time, the running delta as they came."""
     ordered = part.sort_values("time_ns", kind="stable")
-    signed = (ordered.sign * ordered.lots).cumsum()
+    signed = (part.sign * part.lots).cumsum()
     bought, sold = (part.lots[part.sign == sign] for sign in (1, -1))
     classes = [size_class(tape, ticks, lots) for ticks, lots in zip(part.ticks, part.lots, strict=True)]
     by_class = part.lots.groupby([pd.Series(classes, part.index), part.sign]).sum()

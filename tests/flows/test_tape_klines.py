@@ -9,14 +9,22 @@ What the recording shows of the rule (Bybit documents none; recorded 2026-08-09)
   trades up to its `timestamp`.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from connectors.record import CLOCK, Line, Record, encode_control, encode_line
+from connectors.recordings import read
+from connectors.venue import market as market_of
+from flows.kernels.tape import TapeKernel
 from tests.flows import tape_oracle as oracle
+from tests.flows import tape_run
 
 FILE = "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz"
 STARTS_MS = 1786310820000
@@ -99,3 +107,49 @@ def test_one_kline_lags_behind_the_trades_before_it(recordings: Path) -> None:
             volume = sum((v for n, t, _, v in told if n < kline.number and t >= STARTS_MS), Decimal())
             lagging += volume != kline.values[4]
     assert lagging == 1
+
+
+@cache
+def lines(path: Path, market: str) -> list[tuple[str, Line]]:
+    """Topic and line of each message of trades or klines of a market."""
+    found = [item for item in read(path, market_of(market)) if isinstance(item, tuple)]
+    told = [(msgspec.json.decode(line.payload).get("topic", ""), line) for _, line in found]
+    return [(topic, line) for topic, line in told if topic.startswith(("kline.1.", "publicTrade."))]
+
+
+def bar_so_far(kernel: TapeKernel, symbol: str) -> dict | None:
+    """The row of the minute if it ended now, from a copy of the kernel; None: it has no trade."""
+    copy, end_ns = TapeKernel(kernel._market, 0), (STARTS_MS + 61_000) * 10**6
+    copy.load(kernel.dump())
+    over = Record(b"!clock", 1 << 20, encode_control(end_ns, CLOCK, time_ns=end_ns))
+    name = kernel._market.canonical(symbol)
+    key = (name, kernel._market.name, 60, STARTS_MS * 10**6)
+    return tape_run.final(copy.on_records([over]))["order_flow"].get(key)
+
+
+@pytest.mark.parametrize(("market", "symbol"), COUNTS)
+def test_the_kernels_bar_so_far_is_the_kline(recordings: Path, market: str, symbol: str) -> None:
+    """The kernel is fed line by line; its own first price is that of the first trade, as elsewhere."""
+    path = recordings / FILE
+    found, previous = cases(path, market, symbol)
+    kernel, waiting, checked = TapeKernel(market_of(market), 0), [], 0
+    for topic, line in lines(path, market):
+        told = json.loads(line.payload)
+        if topic == f"publicTrade.{symbol}":
+            waiting.append((max(x["T"] for x in told["data"]), line))
+        if topic != f"kline.1.{symbol}" or told["data"][-1]["start"] != STARTS_MS:
+            continue
+        until = told["data"][-1]["timestamp"] - LAG_MS[market]
+        while waiting and waiting[0][0] <= until:
+            record = Record(symbol.encode(), checked, encode_line(*waiting.pop(0)[1]))
+            kernel.on_records([record])
+        row, kline = bar_so_far(kernel, symbol), found[checked]
+        checked += 1
+        if row is None:
+            assert kline.values == (previous, previous, previous, previous, 0)
+            continue
+        unit = Decimal(10) ** -row["size_decimals"]
+        volume = (row["buy_lots"] + row["sell_lots"] + row["unknown_lots"]) * unit
+        high, low, close = (Decimal(repr(row[name])) for name in ("high", "low", "close"))
+        assert (previous, max(high, previous), min(low, previous), close, volume) == kline.values
+    assert checked == COUNTS[market, symbol]
