@@ -16,7 +16,7 @@ import numpy as np
 from connectors.simulator.book import SimulatedBook
 from connectors.simulator.prices import Floats, PricePath
 from connectors.simulator.step import ASK, BID, Fill, Shape, Step
-from connectors.simulator.symbols import Kind, Symbol
+from connectors.simulator.symbols import ASSETS, Kind, Symbol
 
 STEP_MS = 100
 MINUTE_MS = 60_000
@@ -27,7 +27,8 @@ BARS_KEPT = 1500
 BASIS_BPS, BASIS_SPREAD_BPS, BASIS_HALF_LIFE_S = 4.0, 1.5, 60.0
 FUTURES_DEPTH, FUTURES_RATE = 2.0, 1.5  # of spot's
 FUTURES_ID_STRIDE = 90
-LIQUIDATIONS_PER_S, LIQUIDATIONS_PER_S_RUNNING = 0.003, 0.12  # a symbol
+LIQUIDATIONS_PER_S, LIQUIDATIONS_PER_S_MOVING = 0.008, 0.3  # a symbol; while it moves so far, or all of them run:
+MOVE_SIGMAS = 2.0  # of a second
 
 
 class Depth(NamedTuple):
@@ -152,6 +153,7 @@ class SimulatedMarket:
         self._after: Floats = self._path.step()
         self._random = np.random.default_rng([seed, 3, zlib.crc32(self.name.encode())])
         self._basis: Floats = np.full(len(symbols), BASIS_BPS)
+        self._premium = self._basis  # that the funding rate tells of: as of the last whole minute
         self._listings = {x.symbol: self._listing(x, at, seed) for at, x in enumerate(symbols)}
 
     @property
@@ -203,21 +205,23 @@ class SimulatedMarket:
         keep = 0.5 ** (1 / BASIS_HALF_LIFE_S)
         noise = self._random.standard_normal(len(self._basis)) * BASIS_SPREAD_BPS * math.sqrt(1 - keep**2)
         self._basis = BASIS_BPS + keep * (self._basis - BASIS_BPS) + noise
+        if self.now_ms % MINUTE_MS == 0:
+            self._premium = self._basis
 
     def _forced(self, listing: _Listing, step_ms: int) -> tuple[int, int] | None:
         """A liquidation of this step: the side of the book it hits, and lots. At most one a second."""
         # "the latest liquidation order within 1000 ms": developers.binance.com, liquidation order streams.
         if (self.now_ms - 1) % 1000 + 1 != max(500, step_ms):
             return None
-        rate = LIQUIDATIONS_PER_S_RUNNING if self._path.running else LIQUIDATIONS_PER_S
-        chance, size = self._random.random(), self._random.standard_normal()
-        if chance > rate:
-            return None
         symbol = listing.symbol
+        move = self._after[listing.at] - self._before[listing.at]
+        is_moving = abs(move) > MOVE_SIGMAS * ASSETS[symbol.base].volatility_bps / 1e4 or self._path.running
+        chance, size = self._random.random(), self._random.standard_normal()
+        if chance > (LIQUIDATIONS_PER_S_MOVING if is_moving else LIQUIDATIONS_PER_S):
+            return None
         value = symbol.level * 0.6 * math.exp(1.2 * size)
-        rising = self._after[listing.at] > self._before[listing.at]
         price = math.exp(self._before[listing.at])
-        return ASK if rising else BID, max(1, int(value / price / float(symbol.grid(self.kind).lot)))
+        return ASK if move > 0 else BID, max(1, int(value / price / float(symbol.grid(self.kind).lot)))
 
     def _tell(self, listing: _Listing, step: Step, step_ms: int, events: list[Event]) -> None:
         """The events of one book's step."""
@@ -262,7 +266,7 @@ class SimulatedMarket:
 
     def _mark(self, listing: _Listing, price: float, index: float) -> Mark:
         event_ms = self.now_ms - listing.phase_ms
-        rate = 1e-4 + (price / index - 1 - BASIS_BPS / 1e4) / 10
+        rate = 1e-4 + float(self._premium[listing.at] - BASIS_BPS) / 1e5
         next_ms = event_ms - event_ms % FUNDING_MS + FUNDING_MS
         return Mark(listing.symbol.symbol, event_ms, price, index, rate, next_ms)
 

@@ -12,7 +12,7 @@ import numpy as np
 from connectors import book_sync
 from connectors.record import Record, encode_line
 from connectors.venue import market
-from flows.kernels import book
+from flows.kernels import book, profile
 from flows.kernels.depth import DepthKernel
 from flows.kernels.tape import TapeKernel
 
@@ -50,6 +50,7 @@ def warm() -> None:
         book.count_jump(warmed.window, warmed.meta)
     assert np.any([warmed.live for warmed in books.values()])
     _warm_limited()
+    _warm_profiles()
 
 
 def _warm_limited() -> None:
@@ -63,6 +64,15 @@ def _warm_limited() -> None:
     warmed.reach()
     assert warmed.would_agree(kernel._ticks, kernel._lots)
     TapeKernel(served, 0).on_records([Record(b"BTC/USD", 0, line)])
+
+
+def _warm_profiles() -> None:
+    volumes, state = np.array([1, 5, 1, 1, 5, 1]), profile.moments()
+    profile.developing_point_of_control(volumes, 1)
+    profile.value_area(volumes)
+    profile.nodes(volumes)
+    profile.add_weighted(state, volumes, volumes)
+    profile.merged(state[None])
 
 
 if __name__ == "__main__":

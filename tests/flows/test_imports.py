@@ -109,7 +109,7 @@ def test_an_archive_file_becomes_bars_and_trades(data_dir: Path, store: Store, t
         assert (result.exit_code, told["files"], told["rows"]) == (0, 2, 70)
         assert told["notes"] == ["some files have no .CHECKSUM beside them: not verified"]
         found = store.query(
-            "SELECT count(), sum(trades), sum(buy_volume) FROM market.ohlcv WHERE source = 'archive' AND"
+            "SELECT count(), sum(trades), sum(buy_volume) FROM market.ohlcv_by_source WHERE source = 'archive' AND"
             " instrument = 'ETH-USDT'"
         )
         assert [*map(tuple, found)] == [(60, 180, 240.0)]
@@ -178,7 +178,7 @@ def test_all_recorded_files_become_as_many_rows_as_the_catalogue_says(
                 expected[key] = expected.get(key, 0) + known.rows
         catch_up(log, store, data_dir / "flow", [feeds.FLOW], print)
         found = store.query(
-            "SELECT instrument, venue, interval_s, count() FROM market.ohlcv WHERE source = 'import' AND"
+            "SELECT instrument, venue, interval_s, count() FROM market.ohlcv_by_source WHERE source = 'import' AND"
             " (venue LIKE '%:%' OR venue = 'minutes') GROUP BY ALL"
         )
         assert {tuple(x[:3]): x[3] for x in found} == expected

@@ -65,11 +65,16 @@ def test_every_column_says_its_meaning_and_unit(writer: Store) -> None:
     new = [
         *TABLE_COLUMNS,
         "ohlcv",
+        "ohlcv_by_source",
         "window_coverage",
         "coins_now",
         "sectors_now",
         "pools_now",
         "derivatives_now",
+        "derivative_prices",
+        "liquidation_orders",
+        "liquidations_recent",
+        "liquidations_1m",
     ]
     found = writer.query(
         "SELECT table, name, comment FROM system.columns WHERE database = 'market' AND table IN {t:Array(String)}",
@@ -142,18 +147,22 @@ def test_derivatives_as_they_are(writer: Store, analyst: Store) -> None:
     assert len(analyst.query("SELECT 1 FROM market.derivatives_now WHERE instrument = 'X-USDT'")) == 1
 
 
-def test_ohlcv_is_the_bars_once_with_the_newest_version(writer: Store, analyst: Store) -> None:
+def test_a_bar_is_there_once_of_each_source_with_the_newest_version(writer: Store, analyst: Store) -> None:
     open_ns = NOW - NOW % HOUR_NS
     store_bars(writer, "OHLCV", [open_ns - HOUR_NS, open_ns], 3600)
     store_bars(writer, "OHLCV", [open_ns], 3600, close=3.0, trades=4, version=NOW + 1)
     store_bars(writer, "OHLCV", [open_ns], 3600, source="archive")
     found = analyst.query(
-        "SELECT source, toUnixTimestamp64Nano(time), close, isNaN(volume), trades FROM market.ohlcv"
+        "SELECT source, toUnixTimestamp64Nano(time), close, isNaN(volume), trades FROM market.ohlcv_by_source"
         " WHERE instrument = 'OHLCV' ORDER BY time, source"
     )
     assert found == [
         ("rest", open_ns - HOUR_NS, 2.0, 1, None), ("archive", open_ns, 2.0, 1, None), ("rest", open_ns, 3.0, 1, 4),
     ]  # fmt: skip
+    preferred = analyst.query(
+        "SELECT source, close FROM market.ohlcv WHERE instrument = 'OHLCV' ORDER BY time"
+    )
+    assert preferred == [("rest", 2.0), ("rest", 3.0)]
 
 
 def test_bars_of_many_years_go_in_at_once(writer: Store) -> None:

@@ -224,24 +224,24 @@ def test_a_market_without_a_book_sets_aside_all_that_it_cannot_read() -> None:
 @pytest.mark.parametrize(
     ("name", "path", "count"),
     [
-        ("bybit_linear", "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz", 62),
+        ("bybit_linear", "bybit/v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz", 463),
         ("gemini_v2", "gemini/cryptofeed_20210417_GEMINI.ws.36.0.gz", 51),
         ("gemini_v2", "gemini/v2_marketdata_l2_btcusd_solusd_btceur_btcusdcperp_20260809.jsonl.gz", 2),
     ],
 )
-def test_every_trade_and_bar_message_of_other_venues(
+def test_every_message_for_the_tape_of_other_venues(
     recordings: Path, name: str, path: str, count: int
 ) -> None:
-    """As many lines reach the parser as have the kind of a trade or bar, read with plain json."""
+    """As many lines reach the parser as have the kind of a trade, bar or ticker, read with plain json."""
     served, parsed = market(name), []
     lines = [x for x in read(recordings / path, served) if isinstance(x, tuple)]
     expected = 0
     for _, line in lines:
         frame = json.loads(line.payload)
         topic = str(frame.get("topic"))
-        expected += frame.get("type") == "trade" or topic.startswith(("publicTrade", "kline"))
+        expected += frame.get("type") == "trade" or topic.startswith(("publicTrade", "kline", "tickers"))
     kernel = TapeKernel(served, 0)
     kernel._market = replace(served, parse=lambda payload: parsed.append(payload) or served.parse(payload))
     blocks = kernel.on_records(records([(key, line.recv_ns, encode_line(*line)) for key, line in lines]))
     assert len(parsed) == expected == count
-    assert {block.table for block in blocks} <= {"trades", "bars"}
+    assert {block.table for block in blocks} <= {"trades", "bars", "derivatives"}

@@ -1,0 +1,1 @@
+ALTER TABLE market.bars COMMENT COLUMN source 'Where it comes from: stream (the venue''s own, as it closed), rest (polled or backfilled), archive, trades (made here of the venue''s trades), import (files), prices (made here of prices without trades) (name)';
