@@ -265,6 +265,36 @@ def largest_trades(tape: Tape, count: int = 10) -> list[tuple[int, int, int, int
     ]
 
 
+def runs(tape: Tape) -> list[tuple[int, int, int, int, Fraction, int, int, int]]:
+    """Prints of one side and time that follow each other in the file, taken together, in file order.
+
+    As `largest_trades` has them, and the id of the first.
+    """
+    frame = tape.frame.assign(
+        value=[int(p) * int(n) for p, n in zip(tape.frame.ticks, tape.frame.lots, strict=True)]
+    )
+    begins = (frame.time_ns != frame.time_ns.shift()) | (frame.sign != frame.sign.shift())
+    taken = frame.groupby(begins.cumsum()).agg(
+        time_ns=("time_ns", "first"), sign=("sign", "first"), lots=("lots", "sum"), prints=("lots", "size"),
+        value=("value", "sum"), low=("ticks", "min"), high=("ticks", "max"), trade_id=("trade_id", "first"),
+    )  # fmt: skip
+    return [
+        (time_ns, sign, lots, prints, Fraction(int(value), lots), low, high, trade_id)
+        for time_ns, sign, lots, prints, value, low, high, trade_id in taken.itertuples(index=False)
+    ]
+
+
+def large(sizes: Sequence[int]) -> dict[int, int]:
+    """Which are larger than 99 % of up to 1000 before them, of at least 200; by index the nearest-rank percentile."""
+    found = {}
+    for i in range(200, len(sizes)):
+        before = sorted(sizes[max(0, i - 1000) : i])
+        threshold = before[-(-99 * len(before) // 100) - 1]
+        if sizes[i] > threshold:
+            found[i] = threshold
+    return found
+
+
 def summary(tape: Tape, step: Decimal) -> dict[str, Any]:
     """The recording as one bar and one profile: prices and sizes as exact Decimals, VWAP as the nearest float."""
     whole = bar(tape, tape.frame)
