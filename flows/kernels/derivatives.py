@@ -12,7 +12,9 @@ Mark and index price, funding and open interest come up to ten times a second an
 
 A row holds the newest told of each, changes merged over what the same connection told before. A connection that
 begins with a change, not with the whole, has told no more than that: the rest is missing, not what another one told.
-What is of an earlier time than the newest told is left out. Cost: 6 us a message beside its parsing.
+What is of an earlier time than the newest told is left out.
+
+Cost beside its parsing: 3 us a message that tells none of these, 10 to 15 us one that does, 10 us a liquidation.
 """
 
 import math

@@ -2,6 +2,7 @@
 
 import hashlib
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -293,6 +294,32 @@ def test_futures_have_marks_and_liquidations_spot_has_neither() -> None:
     assert all(x.tick <= x.mean_tick if x.sold else x.tick >= x.mean_tick - 1 for x in forced)
     spot = SimulatedMarket("spot", ALL, 3, START_MS).advance(START_MS + 20_000, 1000)
     assert not any(isinstance(x, Mark | Liquidation) for x in spot)
+
+
+def test_liquidations_come_with_big_moves_and_hurt_who_they_go_against() -> None:
+    market, path = SimulatedMarket("futures", ALL, 3, START_MS), PricePath(ALL, 3)
+    logs = np.array([path.logs] + [path.step() for _ in range(600)])
+    moves = np.diff(logs, axis=0)
+    events = list(market.advance(START_MS + 600_000, 1000))
+    at = {x.symbol: i for i, x in enumerate(ALL)}
+    # Of each the second in which it came: a venue tells a symbol up to 97 ms early.
+    forced = [(x, (x.event_ms + 97 - START_MS) // 1000) for x in events if isinstance(x, Liquidation)]
+    found = np.array([moves[second, at[x.symbol]] for x, second in forced])
+    assert [x.sold for x, _ in forced] == (found < 0).tolist()
+    typical = np.array([ASSETS[x.base].volatility_bps for x in ALL]) / 1e4
+    sigmas = np.abs(found) / typical[[at[x.symbol] for x, _ in forced]]
+    is_big = np.abs(moves) > 2 * typical
+    big, small = (sigmas > 2).sum() / is_big.sum(), (sigmas <= 2).sum() / (~is_big).sum()
+    assert {x.symbol for x, _ in forced} == set(at)
+    assert big > 10 * small
+
+
+def test_a_funding_rate_stands_for_a_minute() -> None:
+    events = SimulatedMarket("futures", [BTC], 3, START_MS).advance(START_MS + 300_000, 1000)
+    rates = [x.funding_rate for x in events if isinstance(x, Mark)]
+    changes = [i for i, (a, b) in enumerate(pairwise(rates)) if a != b]
+    assert 4 <= len(changes) <= 5
+    assert all(b - a == 60 for a, b in pairwise(changes))
 
 
 @both

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.record import Line, Record, encode_control, encode_line
+from connectors.simulator.half import halves
+from connectors.simulator.market import Mark
 from connectors.venue import Liquidation, MarkPrice, ParseError, Ticker, market
 from flows.kernels.depth import DepthKernel
 from flows.kernels.derivatives import SPAN_NS, SYMBOLS_MAX, TABLE_COLUMNS, Derivatives
 from flows.kernels.tape import TapeKernel
+from tests.connectors.simulator.test_halves import Play
 from tests.connectors.venues.cards import bybit_linear as bybit
 from tests.connectors.venues.frames import F_FORCE, F_MARK, wrapped
 
@@ -312,3 +315,29 @@ def test_damage_is_a_row_or_is_set_aside_and_what_follows_is_read(
     after = rows_of(kernel, frame, recv_ns=now_ms * MS + 5)
     assert after.get("liquidations") == fresh.get("liquidations")
     assert "dead_letters" not in after
+
+
+# Simulated venues.
+
+FUTURES = sorted(name for name, half in halves().items() if half(half.listed[:1]).kind == "futures")
+
+
+@pytest.mark.parametrize("name", FUTURES)
+def test_four_simulated_minutes_have_both_tables_for_every_instrument(name: str) -> None:
+    play, kernel = Play(name, symbols=100), TapeKernel(market(name), 0)
+    blocks = []
+    frames = list(play.said)
+    for event in play.play.advance(play.now_ms + 240_000, 1000):
+        frames += [payload for _, payload in play.half.frames(event, play.wanted)]
+        if isinstance(event, Mark):  # a second is over
+            lines = b"".join(encode_line((play.now_ms + 5) * MS, b"ws-1", x) for x in frames)
+            blocks += kernel.on_records([Record(b"", 0, lines)])
+            frames.clear()
+    instruments = {market(name).canonical(x) for x in play.half.symbols}
+    assert len(instruments) >= 6
+    for table in TABLE_COLUMNS:
+        of = [x for block in blocks if block.table == table for x in block.columns["instrument"]]
+        assert set(of) == instruments, table
+    per_minute = len(of) / len(instruments) / 4  # of derivatives: each 10 s, and as often as funding changes
+    assert 6 <= per_minute <= 8
+    assert not kernel.summary()["dead_letters"]
