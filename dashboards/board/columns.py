@@ -143,3 +143,22 @@ def row_for(price_range: float, bin_step: float, rows: int = 200) -> int:
     """The smallest offered grouping that shows `price_range` with at most `rows` rows, else the largest."""
     fits = (row for row in ROWS_OFFERED if price_range <= rows * row * bin_step)
     return next(fits, ROWS_OFFERED[-1])
+
+
+def within(column: Column, bps: float) -> tuple[float, float]:
+    """Size resting within `bps` of the mid (bid, ask; base currency); NaN where a bin of it is not known.
+
+    Of the bin at the far edge the part that lies inside counts.
+    """
+    middle = (column.best_bid + column.best_ask) / 2
+    lower = column.bin_step * (column.base_bin + np.arange(len(column.bid)))
+    upper = lower + column.bin_step
+    low, high = middle * (1 - bps / 1e4), middle * (1 + bps / 1e4)
+    if not len(lower) or low < lower[0] or high > upper[-1]:
+        return float("nan"), float("nan")
+    share = np.clip((upper - low) / column.bin_step, 0, 1), np.clip((high - lower) / column.bin_step, 0, 1)
+    bid, ask = (
+        float(np.sum(sizes[part > 0] * part[part > 0]))
+        for sizes, part in zip((column.bid, column.ask), share, strict=True)
+    )
+    return bid, ask
