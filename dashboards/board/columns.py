@@ -146,19 +146,18 @@ def row_for(price_range: float, bin_step: float, rows: int = 200) -> int:
 
 
 def within(column: Column, bps: float) -> tuple[float, float]:
-    """Size resting within `bps` of the mid (bid, ask; base currency); NaN where a bin of it is not known.
+    """Size resting within `bps` of the mid (bid, ask; base currency); a side is NaN where a bin of it is not known.
 
     Of the bin at the far edge the part that lies inside counts.
     """
     middle = (column.best_bid + column.best_ask) / 2
+    low, high = middle * (1 - bps / 1e4), middle * (1 + bps / 1e4)
     lower = column.bin_step * (column.base_bin + np.arange(len(column.bid)))
     upper = lower + column.bin_step
-    low, high = middle * (1 - bps / 1e4), middle * (1 + bps / 1e4)
-    if not len(lower) or low < lower[0] or high > upper[-1]:
+    if not len(lower):
         return float("nan"), float("nan")
-    share = np.clip((upper - low) / column.bin_step, 0, 1), np.clip((high - lower) / column.bin_step, 0, 1)
-    bid, ask = (
-        float(np.sum(sizes[part > 0] * part[part > 0]))
-        for sizes, part in zip((column.bid, column.ask), share, strict=True)
-    )
+    below = np.where(lower <= column.best_bid, np.clip((upper - low) / column.bin_step, 0, 1), 0)
+    above = np.where(upper > column.best_ask, np.clip((high - lower) / column.bin_step, 0, 1), 0)
+    bid = float(np.sum(column.bid[below > 0] * below[below > 0])) if low >= lower[0] else float("nan")
+    ask = float(np.sum(column.ask[above > 0] * above[above > 0])) if high <= upper[-1] else float("nan")
     return bid, ask

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dashboards.board import look
 from dashboards.board.columns import Grid
+from dashboards.board.health import size_text
 from dashboards.board.number_text import signed, signed_size
 
 Lots = NDArray[np.int64]
@@ -67,21 +68,25 @@ def interval_for(span_s: float, width_px: float) -> int | None:
     return found if found is not None and found <= span_s else None
 
 
-def cell_text(size: float) -> str:
-    """At most four characters: a point for nothing, one decimal below 100, k and M above 1,000."""
+def cell_text(size: float, decimals: int) -> str:
+    """A point for nothing, k and M above 1,000; else `decimals`, none above 100."""
     if size <= 0:
         return "·"
     for unit, factor in (("M", 1e6), ("k", 1e3)):
         if size >= factor * 0.9995:
             return f"{size / factor:.0f}{unit}" if size >= 9.95 * factor else f"{size / factor:.1f}{unit}"
-    return (
-        f"{size:.0f}" if size >= 99.5 else f"{size:.1f}" if size >= 0.95 else f"{size:.2g}".removeprefix("0")
-    )
+    return f"{size:.{0 if size >= 99.5 else decimals}f}"
+
+
+def cell_decimals(largest: float) -> int:
+    """Decimals with which all cells of a view are written whose largest is `largest`: 1 from 10 on, at most 4."""
+    return int(np.clip(2 - np.floor(np.log10(largest)), 1, 4)) if largest > 0 else 1
 
 
 def cells(bars: Sequence[Bar], grid: Grid) -> dict[str, list[object]]:
     """One row per cell: its place (ms, quote currency), bars of both halves, and their numbers and colours."""
     longest = max((int(max(bar.buy.max(), bar.sell.max())) for bar in bars), default=1) or 1
+    decimals = cell_decimals(longest * max((bar.lot for bar in bars), default=1.0))
     data: dict[str, list[object]] = {name: [] for name in CELL}
     for bar in bars:
         bought, sold = imbalances(bar.buy, bar.sell)
@@ -90,7 +95,8 @@ def cells(bars: Sequence[Bar], grid: Grid) -> dict[str, list[object]]:
             buy, sell = int(bar.buy[at]), int(bar.sell[at])
             row = (
                 left, right, middle, middle - half * sell / longest, middle + half * buy / longest,
-                (bar.first + at + 0.5) * grid.row_height, cell_text(sell * bar.lot), cell_text(buy * bar.lot),
+                (bar.first + at + 0.5) * grid.row_height,
+                cell_text(sell * bar.lot, decimals), cell_text(buy * bar.lot, decimals),
                 look.SELL if sold[at] else look.TEXT, look.BUY if bought[at] else look.TEXT,
                 "bold" if sold[at] else "normal", "bold" if bought[at] else "normal",
             )  # fmt: skip
@@ -126,7 +132,7 @@ def footers(bars: Sequence[Bar], grid: Grid) -> dict[str, list[object]]:
         total, delta = int(volume.sum()), int((bar.buy - bar.sell).sum())
         row = (
             left, right, middle, largest * grid.row_height, (largest + 1) * grid.row_height,
-            f"Δ {signed_size(delta * bar.lot)}", f"V {cell_text(total * bar.lot)}",
+            f"Δ {signed_size(delta * bar.lot)}", f"V {size_text(total * bar.lot)}",
             f"{signed(100 * delta / total if total else 0.0, 0)} %",
             look.BUY if delta > 0 else look.SELL if delta < 0 else look.MUTED,
         )  # fmt: skip

@@ -37,10 +37,10 @@ class Overlays:
         trade_parts = self._marks(heat)
         self.shown_by_layer: list[list[GlyphRenderer]] = [trade_parts, level_parts]
 
-    def show_trades(self, trades: Sequence[Trade]) -> None:
-        """Area tells the size; the largest carry it in words."""
+    def show_trades(self, trades: Sequence[Trade], apart: tuple[float, float]) -> None:
+        """Area tells the size; the largest carry it in words, those at least `apart` (ms, quote currency)."""
         size = np.array([trade.size for trade in trades])
-        largest = set(np.argsort(-size)[:DOTS_NAMED].tolist())
+        largest = _apart(trades, apart)
         # 30 px for the size that 1 % of the dots exceed, but no more than 6 px for the smallest.
         scale = min(30 / np.sqrt(np.percentile(size, 99)), 6 / np.sqrt(size.min())) if size.size else 1.0
         bring(
@@ -173,6 +173,21 @@ class Overlays:
         )  # fmt: skip
         heat.add_tools(_hover(forced), _hover(events))
         return [dots, labels, events, forced]
+
+
+def _apart(trades: Sequence[Trade], apart: tuple[float, float]) -> list[int]:
+    chosen: list[int] = []
+    for at in sorted(range(len(trades)), key=lambda at: -trades[at].size):
+        clear = all(
+            abs(trades[at].time_ms - trades[other].time_ms) >= apart[0]
+            or abs(trades[at].price - trades[other].price) >= apart[1]
+            for other in chosen
+        )
+        if clear:
+            chosen.append(at)
+        if len(chosen) == DOTS_NAMED:
+            break
+    return chosen
 
 
 def _hover(renderer: GlyphRenderer) -> HoverTool:

@@ -92,6 +92,9 @@ class DepthPage:
         self.heat = self._heat(price_format)
         self.ladder_figure = self._ladder()
         self.profile = ProfilePanel(self.y_range, (self.last_line, self.cross_price))
+        self.heat.hspan(
+            y="y", source=self.profile.lines, line_color="colour", line_dash="dotted", line_alpha=0.35
+        )
         self.histogram_figure = self._histogram()
         self._wire()
 
@@ -114,6 +117,11 @@ class DepthPage:
     def heat_width_px(self) -> int:
         """Width of the heatmap, px."""
         return look.frame_px(self.heat)[0]
+
+    def px_apart(self, px: tuple[int, int]) -> tuple[float, float]:
+        """What so many pixels are on the heatmap: (ms, quote currency)."""
+        x, y = self.x_range, self.y_range
+        return (x.end - x.start) * px[0] / self.heat_width_px, (y.end - y.start) * px[1] / self.heat_px
 
     def show_layers(self, heat: bool, trades: bool, levels: bool, footprints: bool) -> None:
         """What of the heatmap's layers is seen; behind footprints the heat is dimmed."""

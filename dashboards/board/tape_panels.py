@@ -1,5 +1,6 @@
 """From what a page's tape read to its panels, and to the words around them."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from dashboards.board.tape_reader import Tape
 
 NEAR_BPS = (5, 10, 25)
 WALLS_NAMED = 10
+LABEL_PX = (32, 14)
 NO_DATA = "no data"
 
 
@@ -33,7 +35,7 @@ class TapePanels:
         page.flow.show_forced(tape.forced)
         page.flow.show_interest(*tape.interest)
         page.profile.show(tape.profile, tape.node, grid, decimals)
-        page.overlays.show_trades(tape.trades)
+        page.overlays.show_trades(tape.trades, page.px_apart(LABEL_PX))
         page.overlays.show_forced(tape.forced, base, decimals)
         page.overlays.show_events(tape.events, grid.bin_step, base, decimals)
         page.overlays.show_levels(tape.levels, grid.bin_step, page.heat_px, decimals)
@@ -104,11 +106,14 @@ class TapePanels:
 
 
 def _near(column: Column, bps: float) -> list[Any]:
-    """Distance, size of bids and asks in words, share of bids, imbalance in words."""
-    bid, ask = within(column, bps)
+    """Distance, size of bids and asks in words, shares of both, imbalance in words."""
+    sides = within(column, bps)
+    words = [size_text(size) if math.isfinite(size) else NOT_KNOWN for size in sides]
+    bid, ask = sides
     if not bid + ask > 0:
-        return [bps, NOT_KNOWN, NOT_KNOWN, 0.5, NO_DATA]
-    return [bps, size_text(bid), size_text(ask), bid / (bid + ask), signed((bid - ask) / (bid + ask), 2)]
+        return [bps, *words, 0.0, 0.0, NOT_KNOWN]
+    share = bid / (bid + ask)
+    return [bps, *words, share, 1 - share, signed(2 * share - 1, 2)]
 
 
 def _since(session: Sums) -> str:

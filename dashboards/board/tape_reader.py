@@ -89,7 +89,7 @@ class Tape:
         if until_s is None:
             self.profile, self.profiled, self.session = None, Sums(), Sums()
             return
-        newest_open_s = self.opens[-1] if self.opens else until_s - until_s % 86400
+        newest_open_s = self.opens[-1] if self.opens else until_s - 1 - (until_s - 1) % 86400
         self.session = self._slow(tape_queries.sums, newest_open_s, until_s)
         from_s = (newest_open_s, until_s - FOUR_HOURS_S, view.from_s)[view.kind]
         # In steps of 10 s: what is asked for again is answered once.

@@ -27,7 +27,10 @@ class Print:
 
 # An hour before, a buy and a sell. Then each second two buys of 1 and 3 at and above the best ask, and a sell of 2 at the best bid, as
 # market.write_trades has them.
-EARLIER = [Print((START - 1800) * S, best_bid(0), 70, True), Print((START - 1800) * S, best_bid(0) - 4, 20, False)]
+EARLIER = [
+    Print((START - 1800) * S, best_bid(0), 70, True),
+    Print((START - 1800) * S, best_bid(0) - 4, 20, False),
+]
 PRINTS = EARLIER + [
     Print(second * S + after, best_bid(second) + TICK * (size if side else 0), 10 * size, side)
     for second in TIMES
