@@ -67,6 +67,8 @@ def open_page(document: Document, reader: Reader) -> None:
         page.tell,
         page.lists,
         page.place_labels,
+        page.overlays.place,
+        page.footprint.place,
     ):
         document.js_on_event("document_ready", script)
 

@@ -143,3 +143,21 @@ def row_for(price_range: float, bin_step: float, rows: int = 200) -> int:
     """The smallest offered grouping that shows `price_range` with at most `rows` rows, else the largest."""
     fits = (row for row in ROWS_OFFERED if price_range <= rows * row * bin_step)
     return next(fits, ROWS_OFFERED[-1])
+
+
+def within(column: Column, bps: float) -> tuple[float, float]:
+    """Size resting within `bps` of the mid (bid, ask; base currency); a side is NaN where a bin of it is not known.
+
+    Of the bin at the far edge the part that lies inside counts.
+    """
+    middle = (column.best_bid + column.best_ask) / 2
+    low, high = middle * (1 - bps / 1e4), middle * (1 + bps / 1e4)
+    lower = column.bin_step * (column.base_bin + np.arange(len(column.bid)))
+    upper = lower + column.bin_step
+    if not len(lower):
+        return float("nan"), float("nan")
+    below = np.where(lower <= column.best_bid, np.clip((upper - low) / column.bin_step, 0, 1), 0)
+    above = np.where(upper > column.best_ask, np.clip((high - lower) / column.bin_step, 0, 1), 0)
+    bid = float(np.sum(column.bid[below > 0] * below[below > 0])) if low >= lower[0] else float("nan")
+    ask = float(np.sum(column.ask[above > 0] * above[above > 0])) if high <= upper[-1] else float("nan")
+    return bid, ask

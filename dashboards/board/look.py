@@ -3,12 +3,16 @@
 from typing import Any
 
 from bokeh.core.properties import value
+from bokeh.core.property.descriptors import UnsetValueError
+from bokeh.models import LinearColorMapper
 from bokeh.plotting import figure
 
 PAGE, PANEL, RAISED, LINE = "#0A0D12", "#10151D", "#18202B", "#263040"
 TEXT, MUTED = "#E8ECF2", "#9BA7B8"
 BUY, SELL, CURRENT = "#2FD6A3", "#FF6A5E", "#FFC857"
+VWAP, NEUTRAL = "#C9A2FF", "#9CC3F0"
 MID, HALO, HATCH = "#F2F5F9", "#05070A", "#4A5769"
+FRAME_PX = (1004, 620)
 UNKNOWN_CELL = "#151B25"
 SANS = 'Inter,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif'
 MONO = '"JetBrains Mono","Cascadia Mono","SF Mono",Consolas,"DejaVu Sans Mono",monospace'
@@ -27,6 +31,19 @@ CONTROLS_CSS = f"""
 select.bk-input {{ background: {PANEL}; color: {TEXT}; border: 1px solid {LINE}; border-radius: 5px; height: 28px;
   padding: 2px 26px 2px 8px; font: 600 13px {SANS}; }}
 """
+
+
+def frame_px(fig: figure) -> tuple[int, int]:
+    """Width and height of its plot as the browser last told; before that, those in a window of 1600x900."""
+    try:
+        return fig.inner_width or FRAME_PX[0], fig.inner_height or FRAME_PX[1]
+    except UnsetValueError:
+        return FRAME_PX
+
+
+def by_sign() -> LinearColorMapper:
+    """Buying above zero, selling below."""
+    return LinearColorMapper(palette=[SELL, BUY], low=-1e-12, high=1e-12)
 
 
 def plain_figure(**options: Any) -> figure:

@@ -5,6 +5,7 @@ from typing import Any
 from bokeh.models import (
     AdaptiveTicker,
     Button,
+    CheckboxButtonGroup,
     ColumnDataSource,
     CrosshairTool,
     CustomJS,
@@ -24,8 +25,12 @@ from bokeh.plotting import figure
 
 from dashboards.board import look
 from dashboards.board.columns import ROWS_OFFERED
+from dashboards.board.flow_panels import FlowPanels
+from dashboards.board.footprint_layer import HEAT_ALPHA, FootprintLayer
 from dashboards.board.health import size_text
 from dashboards.board.intensity import RAMPS, Scale, ramp
+from dashboards.board.overlays import Overlays
+from dashboards.board.profile_panel import ProfilePanel
 
 IMAGE = ("image", "x", "y", "dw", "dh")
 ROW_LABELS = [*map(str, ROWS_OFFERED), "Auto"]
@@ -33,13 +38,13 @@ STEP_LABELS = ["1 s", "10 s", "1 min", "Auto"]
 RAMP_LABELS = [name.capitalize() for name in RAMPS]
 ZONE_LABELS = ["Local", "UTC"]
 AXIS_PX = 76
-TIME_AXIS_PX = 26  # templates/depth.html places the price tag above it
-NO_STATUS = {
-    name: [""]
-    for name in (
-        "last", "tick", "spread", "imbalance", "state", "words", "venues", "venues_state", "lost", "trades", "ladder"
-    )
-} | {"last_price": [float("nan")]}  # fmt: skip
+LAYER_LABELS = ["Heat", "Trades", "Levels"]
+WORDS = (
+    "last", "tick", "spread", "imbalance", "state", "words", "venues", "venues_state", "lost", "trades", "ladder",
+    "change", "change_since", "funding", "funding_next", "interest", "liquidated", "flow_words", "sums_words",
+    "profile_words", "poc", "vah", "val", "vwap", "volume", "delta", "walls_words",
+)  # fmt: skip
+NO_STATUS = {name: [""] for name in WORDS} | {"last_price": [float("nan")], "near": [[]], "walls": [[]]}
 
 # isotherm.* is page script of templates/depth.html.
 _TIME = "return isotherm.time(tick, ticks, {zone})"
@@ -74,9 +79,8 @@ class DepthPage:
         self.extension = ColumnDataSource({name: [] for name in IMAGE})
         self.path = ColumnDataSource({name: [] for name in ("x", "mid", "bid", "ask")})
         self.gaps = ColumnDataSource({name: [] for name in ("left", "right", "middle", "label")})
-        self.dots = ColumnDataSource({name: [] for name in ("x", "y", "size", "colour", "label", "amount")})
         self.ladder = ColumnDataSource({name: [] for name in ("y", "right", "height", "colour")})
-        self.walls = ColumnDataSource({name: [] for name in ("y", "label", "price", "side", "from_mid")})
+        self.named = ColumnDataSource({name: [] for name in ("y", "label")})
         self.histogram = ColumnDataSource({name: [] for name in ("left", "right", "top", "index")})
         self.scale = ColumnDataSource({"smallest": [scale.smallest], "step": [scale.step]})
         self.status = ColumnDataSource(NO_STATUS)
@@ -84,8 +88,13 @@ class DepthPage:
         self.handles = Range1d(60, 160)
         self._controls()
         self._spans()
+        self.flow = FlowPanels(self.x_range, AXIS_PX)
         self.heat = self._heat(price_format)
         self.ladder_figure = self._ladder()
+        self.profile = ProfilePanel(self.y_range, (self.last_line, self.cross_price))
+        self.heat.hspan(
+            y="y", source=self.profile.lines, line_color="colour", line_dash="dotted", line_alpha=0.35
+        )
         self.histogram_figure = self._histogram()
         self._wire()
 
@@ -94,8 +103,36 @@ class DepthPage:
         return {
             "heat": self.heat, "ladder": self.ladder_figure, "histogram": self.histogram_figure,
             "books": self.books, "rows": self.rows, "steps": self.steps, "ramps": self.ramps,
-            "zone": self.zone, "go_live": self.go_live, "fit": self.fit,
+            "zone": self.zone, "go_live": self.go_live, "fit": self.fit, "layers": self.layers,
+            "footprints": self.footprints, "profile": self.profile.figure, "kind": self.profile.kind,
+            "volume": self.flow.volume, "sums": self.flow.sums, "series": self.flow.series,
         }  # fmt: skip
+
+    @property
+    def heat_px(self) -> int:
+        """Height of the heatmap, px."""
+        return look.frame_px(self.heat)[1]
+
+    @property
+    def heat_width_px(self) -> int:
+        """Width of the heatmap, px."""
+        return look.frame_px(self.heat)[0]
+
+    def px_apart(self, px: tuple[int, int]) -> tuple[float, float]:
+        """What so many pixels are on the heatmap: (ms, quote currency)."""
+        x, y = self.x_range, self.y_range
+        return (x.end - x.start) * px[0] / self.heat_width_px, (y.end - y.start) * px[1] / self.heat_px
+
+    def show_layers(self, heat: bool, trades: bool, levels: bool, footprints: bool) -> None:
+        """What of the heatmap's layers is seen; behind footprints the heat is dimmed."""
+        for image in self.images:
+            image.visible = heat
+            image.glyph.global_alpha = HEAT_ALPHA if footprints else 1.0
+        for parts, wanted in zip(
+            self.overlays.shown_by_layer, (trades and not footprints, levels), strict=True
+        ):
+            for part in parts:
+                part.visible = wanted
 
     def show_bid_and_ask(self, apart: bool) -> None:
         """Two lines where the spread is wide enough to see, else one of the mid."""
@@ -115,11 +152,13 @@ class DepthPage:
 
     def _controls(self) -> None:
         plain = {"stylesheets": [look.CONTROLS_CSS], "margin": 0}
-        self.books = Select(width=290, **plain)
+        self.books = Select(width=240, **plain)
         self.rows = RadioButtonGroup(labels=ROW_LABELS, active=1, **plain)
         self.steps = RadioButtonGroup(labels=STEP_LABELS, active=0, **plain)
         self.ramps = RadioButtonGroup(labels=RAMP_LABELS, active=0, **plain)
         self.zone = RadioButtonGroup(labels=ZONE_LABELS, active=0, **plain)
+        self.layers = CheckboxButtonGroup(labels=LAYER_LABELS, active=[0, 1, 2], **plain)
+        self.footprints = Button(label="Footprint (F)", **plain)
         self.go_live = Button(label="Newest (L)", **plain)
         self.fit = Button(label="Fit (A)", **plain)
 
@@ -137,9 +176,9 @@ class DepthPage:
     def _heat(self, price_format: str) -> figure:
         fig = look.plain_figure(
             x_range=self.x_range, y_range=self.y_range, x_axis_type="datetime", y_axis_location="right",
-            min_border_right=AXIS_PX, min_border_bottom=TIME_AXIS_PX,
-            tools="pan,xwheel_zoom", active_scroll="xwheel_zoom",
+            min_border_right=AXIS_PX, tools="pan,xwheel_zoom", active_scroll="xwheel_zoom",
         )  # fmt: skip
+        fig.xaxis.visible = False
         fig.grid.level = "underlay"
         fig.yaxis.formatter = NumeralTickFormatter(format=price_format)
         fig.yaxis.ticker = AdaptiveTicker(desired_num_ticks=12, mantissas=[1, 2, 2.5, 5])
@@ -151,8 +190,11 @@ class DepthPage:
             left="left", right="right", bottom=-1e12, top=1e12, source=self.gaps, line_color=None,
             fill_color=look.PANEL, hatch_pattern="right_diagonal_line", hatch_color=look.HATCH, hatch_scale=8,
         )  # fmt: skip
+        self.images = tiles
         self._price_lines(fig)
-        self._dots(fig)
+        self.overlays = Overlays(fig, self.flow.flow, self.x_range, self.y_range)
+        self.footprint = FootprintLayer(fig, self.y_range)
+        self._gap_labels(fig)
         fig.add_layout(self.last_line)
         fig.add_layout(self.now_line)
         fig.add_tools(
@@ -173,15 +215,7 @@ class DepthPage:
         self.bid_line = fig.step(y="bid", line_color=look.BUY, line_width=1.4, **line)
         self.ask_line = fig.step(y="ask", line_color=look.SELL, line_width=1.4, **line)
 
-    def _dots(self, fig: figure) -> None:
-        fig.scatter(
-            x="x", y="y", size="size", fill_color="colour", fill_alpha=0.72, line_color=look.HALO,
-            source=self.dots,
-        )  # fmt: skip
-        fig.text(
-            x="x", y="y", text="label", source=self.dots, text_align="center", text_baseline="middle",
-            text_font=look.GLYPH_MONO, text_font_size="10px", text_font_style="bold", text_color=look.HALO,
-        )  # fmt: skip
+    def _gap_labels(self, fig: figure) -> None:
         self.gap_labels = fig.text(
             x="middle", y=0, text="label", source=self.gaps, y_offset=-12, text_align="center",
             text_baseline="bottom", text_font=look.GLYPH_SANS, text_font_size="11px", text_color=look.TEXT,
@@ -189,14 +223,14 @@ class DepthPage:
         )  # fmt: skip
 
     def _ladder(self) -> figure:
-        fig = look.plain_figure(x_range=Range1d(0, 1), y_range=self.y_range, min_border_bottom=TIME_AXIS_PX)
+        fig = look.plain_figure(x_range=Range1d(0, 1), y_range=self.y_range)
         fig.axis.visible = fig.grid.visible = False
         fig.hbar(
             y="y", left=0, right="right", height="height", source=self.ladder, fill_color="colour",
             fill_alpha=0.6, line_color=None,
         )  # fmt: skip
         fig.text(
-            x=0.03, y="y", text="label", source=self.walls, text_font=look.GLYPH_MONO, text_font_size="11px",
+            x=0.03, y="y", text="label", source=self.named, text_font=look.GLYPH_MONO, text_font_size="11px",
             text_font_style="bold", text_color="#FFFFFF", text_baseline="middle",
             background_fill_color=look.PAGE, background_fill_alpha=0.6,
         )  # fmt: skip
@@ -231,8 +265,14 @@ class DepthPage:
         self.ramps.js_on_change("active", recolour)
         self.scale.js_on_change("data", recolour)
         self.recolour = recolour
-        for name, group in (("row", self.rows), ("col", self.steps), ("ramp", self.ramps), ("tz", self.zone)):
+        kept = (
+            ("row", self.rows), ("col", self.steps), ("ramp", self.ramps), ("tz", self.zone),
+            ("profile", self.profile.kind), ("sums", self.flow.series),
+        )  # fmt: skip
+        for name, group in kept:
             group.js_on_change("active", CustomJS(code=f"isotherm.keep('{name}', this.labels[this.active])"))
+        shown = "isotherm.keep('layers', this.active.map(at => this.labels[at]).join(' '))"
+        self.layers.js_on_change("active", CustomJS(code=shown))
         self.books.js_on_change("value", CustomJS(code="isotherm.keep('i', this.value)"))
         self._wire_zone()
         self.tell = CustomJS(
@@ -241,11 +281,12 @@ class DepthPage:
         )
         self.status.js_on_change("data", self.tell)
         self.lists = CustomJS(
-            args={"walls": self.walls, "dots": self.dots, "zone": self.zone, "axis": self.heat.yaxis[0]},
-            code="isotherm.lists(walls.data, dots.data, zone.active, axis.formatter.format)",
+            args={"dots": self.overlays.dots, "zone": self.zone, "axis": self.heat.yaxis[0]},
+            code="isotherm.tape(dots.data, zone.active, axis.formatter.format)",
         )
-        for source in (self.walls, self.dots):
-            source.js_on_change("data", self.lists)
+        self.overlays.dots.js_on_change("data", self.lists)
+        for change in ("streaming", "patching"):
+            self.overlays.dots.js_on_change(change, self.lists)
         self.zone.js_on_change("active", self.lists)
         for prop in ("start", "end"):
             self.y_range.js_on_change(prop, self.tell)
@@ -257,7 +298,7 @@ class DepthPage:
 
     def _wire_zone(self) -> None:
         formatters = [CustomJSTickFormatter(code=_TIME.format(zone=zone)) for zone in (0, 1)]
-        axis = self.heat.xaxis[0]
+        axis = self.flow.sums.xaxis[0]
         axis.formatter = formatters[0]
         swap = CustomJS(
             args={"axis": axis, "formatters": formatters},

@@ -1,9 +1,8 @@
-"""What the board asks the store, all of it: SQL in, columns and numpy arrays out. Times in, times out are UTC."""
+"""What the board asks the store, all of it: of books and feeds; SQL in, columns out. Times in, times out are UTC."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dashboards.board.columns import Column
 from dashboards.board.health import Feed, Venue
@@ -11,7 +10,6 @@ from sql.client import Store
 
 TABLES = {1: "depth_1s", 10: "depth_10s", 60: "depth_1m"}
 COLUMNS_MAX = 4000
-TRADES_MAX = 20_000
 _COLUMNS = (
     "SELECT toUnixTimestamp(time), bin_step, base_bin, bid, ask, best_bid, best_ask, imbalance_10bps, received_ns"
     " FROM market.{table} WHERE instrument = {{instrument:String}} AND venue = {{venue:String}}"
@@ -28,20 +26,6 @@ class Book:
     venue: str
     newest_s: int
     tick: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TradeSums:
-    """Trades summed by time bucket and aggressor.
-
-    time_ms float64 (middle of the bucket), price float64 (mean weighted by size), size float64 (base currency),
-    buy bool (the aggressor bought).
-    """
-
-    time_ms: NDArray[np.float64]
-    price: NDArray[np.float64]
-    size: NDArray[np.float64]
-    buy: NDArray[np.bool_]
 
 
 def books(store: Store) -> list[Book]:
@@ -107,33 +91,6 @@ def venues(store: Store) -> list[Venue]:
     """Every market that a connector told of within the last hour, by name. Raises StoreError."""
     rows = store.query("SELECT venue, feeds, live, reason FROM market.venue_health_now ORDER BY venue")
     return [Venue(str(row[0]), int(row[1]), int(row[2]), str(row[3])) for row in rows]
-
-
-def trade_sums(store: Store, book: Book, bucket_ms: int, from_s: int, until_s: int) -> TradeSums:
-    """Sums per `bucket_ms` and aggressor of the trades in [from_s, until_s), the TRADES_MAX largest, by time.
-
-    Trades without a known aggressor are left out.
-
-    Raises:
-        StoreError: the store refused or is away.
-    """
-    rows = store.query(
-        "SELECT intDiv(time_ns, {bucket_ns:Int64}) AS bucket, side, sum(price * size) / sum(size) AS mean,"
-        " sum(size) AS total FROM market.trades"
-        " WHERE instrument = {instrument:String} AND venue = {venue:String}"
-        " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64} AND size > 0 AND side != 'unknown'"
-        " GROUP BY bucket, side ORDER BY total DESC LIMIT {limit:UInt32}",
-        {"instrument": book.instrument, "venue": book.venue, "bucket_ns": bucket_ms * 1_000_000,
-         "from_ns": from_s * 1_000_000_000, "until_ns": until_s * 1_000_000_000, "limit": TRADES_MAX},
-    )  # fmt: skip
-    rows.sort()
-    bucket, side, price, size = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return TradeSums(
-        (np.array(bucket, np.float64) + 0.5) * bucket_ms,
-        np.array(price, np.float64),
-        np.array(size, np.float64),
-        np.array([name == "buy" for name in side], np.bool_),
-    )
 
 
 def last_trade(store: Store, book: Book) -> float | None:

@@ -9,19 +9,18 @@ from typing import Any, TypeVar
 from dashboards.board import queries
 from dashboards.board.columns import Column
 from dashboards.board.health import Feed, Venue
-from dashboards.board.queries import Book, TradeSums
+from dashboards.board.queries import Book
 from sql.client import Store, StoreError
 
 FRESH_S = 0.9
 RETRY_S = 2.0
-KEPT = 64
-BUCKETS_A_COLUMN = 4
+KEPT = 256
 
 T = TypeVar("T")
 
 
 class Reader:
-    """Answers from the store, each kept for FRESH_S; safe to share between threads."""
+    """Answers from the store, each kept for FRESH_S or as asked; safe to share between threads."""
 
     def __init__(self, store: Store, now: Callable[[], float] = time.monotonic):
         self._store, self._now = store, now
@@ -43,12 +42,6 @@ class Reader:
         key = ("columns", _key(book), step_s, from_s, until_s)
         return self._ask(key, lambda: queries.columns(self._store, book, step_s, from_s, until_s))
 
-    def trades(self, book: Book, step_s: int, from_s: int, until_s: int) -> TradeSums:
-        """Trades in [from_s, until_s), summed per quarter of a column."""
-        bucket_ms = step_s * 1000 // BUCKETS_A_COLUMN
-        key = ("trades", _key(book), step_s, from_s, until_s)
-        return self._ask(key, lambda: queries.trade_sums(self._store, book, bucket_ms, from_s, until_s))
-
     def last_trade(self, book: Book) -> float | None:
         """Price of the newest trade."""
         return self._ask(("last", _key(book)), lambda: queries.last_trade(self._store, book))
@@ -66,10 +59,15 @@ class Reader:
         """How all markets are."""
         return self._ask(("venues",), lambda: queries.venues(self._store))
 
-    def _ask(self, key: tuple[Any, ...], question: Callable[[], T]) -> T:
+    def ask(self, question: Callable[..., T], book: Book, *arguments: Any, fresh_s: float = FRESH_S) -> T:
+        """`question(store, book, *arguments)`, or its answer that is not older than `fresh_s`."""
+        key = (question.__name__, _key(book), *arguments)
+        return self._ask(key, lambda: question(self._store, book, *arguments), fresh_s)
+
+    def _ask(self, key: tuple[Any, ...], question: Callable[[], T], fresh_s: float = FRESH_S) -> T:
         with self._lock:
             at, answer = self._answers.get(key, (float("-inf"), None))
-            if self._now() - at < FRESH_S:
+            if self._now() - at < fresh_s:
                 return answer  # type: ignore[no-any-return]
             if self._error is not None and self._now() < self._away_until:
                 raise self._error

@@ -8,7 +8,7 @@ import pytest
 from sql.client import Store, connect
 from sql.data_dir import embedded_store, running
 from sql.migrate import migrate
-from tests.dashboards import market
+from tests.dashboards import market, tape
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +25,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def writer(data_dir: Path) -> Iterator[Store]:
     store = connect(*embedded_store(data_dir, "writer"), retry_s=0)
     market.write(store)
+    tape.write(store)
     yield store
     store.close()
 
