@@ -16,6 +16,11 @@ def test_arrays_are_their_ends_and_then_all_values() -> None:
     assert data == head + np.array([2, 2, 3], "<u8").tobytes() + np.array([1, 2, 3], "<f4").tobytes()
 
 
+def test_empty_lists_do_not_make_floats_of_whole_numbers() -> None:
+    data = block({"a": "Array(Int64)"}, {"a": [[], [2**53 + 1], []]})
+    assert data.endswith(np.array([0, 1, 1], "<u8").tobytes() + (2**53 + 1).to_bytes(8, "little"))
+
+
 def test_low_cardinality_travels_as_plain_string() -> None:
     assert b"\x06String" in block({"s": "LowCardinality(String)"}, {"s": ["a"]})
 
