@@ -6,7 +6,8 @@ can be told again when something belated comes. It depends on the set of rows al
 * A wall weighs WALL times its weighted size over its threshold (at most twice), while it stands and was told of in the
   last WALL_S.
 * Of the newest profile of each span: POC, value area high and low, high volume nodes, halved each day since it was
-  told. A naked POC is that of a past day whose row no bar of a minute has traded at since, halved every five days.
+  told. What spans agree on counts once: they share their trades. A naked POC is that of a past day whose row no bar of
+  a minute has traded at since, halved every five days.
 * Swings: raw pivots (five bars a side) of the highs and lows of bars of 1m, 5m, 15m, 1h from trades, halved every 50
   bars. Bars that may lack trades count too: what they show did trade.
 * Weights below WEIGHT_MIN are left out.
@@ -141,13 +142,15 @@ class VenueEvidence:
 
     def evidence(self, minute: int) -> list[Evidence]:
         """What was known at the close of that minute, each with its weight before any cap."""
-        now_ns, found = minute * MINUTE_NS, []
+        now_ns, found, nodes = minute * MINUTE_NS, [], []
         for key, history in self._histories.items():
             kind, row = key.partition(" ")[0], history.at(minute)
             if row is not None and kind == "wall":
                 found.append(self._wall_at(row, now_ns))
             elif row is not None and kind == "profile":
-                found += self._nodes_at(row, now_ns)
+                nodes += self._nodes_at(row, now_ns)
+        # The heaviest of equal ones comes last.
+        found += {(x.kind, x.price): x for x in sorted(nodes)}.values()
         for since_ns, (poc, step, touched_ns) in self._naked.items():
             if since_ns <= now_ns and not 0 < touched_ns <= now_ns:
                 weight = NAKED * _decay((now_ns - since_ns) / (NAKED_DAYS * DAY_NS))
