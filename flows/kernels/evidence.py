@@ -4,7 +4,7 @@ All that counts is kept by the minute from whose close on it was known, back to 
 can be told again when something belated comes. It depends on the set of rows alone, not on their order.
 
 * A wall that was told of in the minute, and stands, weighs WALL times its weighted size over its threshold (at most
-  twice). Walls are told of every ten seconds.
+  twice; once where a distance has no threshold any more). Walls are told of every ten seconds.
 * Of the newest profile of each span: POC, value area high and low, high volume nodes, halved each day since it was
   told. What spans agree on counts once: they share their trades. A naked POC is that of a past day whose row no bar of
   a minute has traded at since, halved every five days.
@@ -84,10 +84,7 @@ class VenueEvidence:
 
     def _wall(self, row: dict[str, Any]) -> tuple[int, bool]:
         known_ns, step = max(row["time_ns"], row["known_ns"]), float(row["bin_step"])
-        price, ratio = (
-            (row["price_row"] + 0.5) * step,
-            min(max(row["weighted_size"] / row["threshold"], 0.0), 2.0),
-        )
+        price, ratio = (row["price_row"] + 0.5) * step, _ratio(row)
         new = (known_ns, int(row["version"]), price, ratio, row["known_ns"], bool(row["ended"]))
         walls = self._walls.setdefault(minute_of(known_ns), {})
         key = f"{row['side']} {price!r} {row['from_ns']}"
@@ -243,3 +240,8 @@ def _decay(half_lives: float) -> float:
 
 def _tuples(x: Any) -> Any:
     return tuple(map(_tuples, x)) if isinstance(x, list) else x
+
+
+def _ratio(wall: dict[str, Any]) -> float:
+    weighted, threshold = wall["weighted_size"], wall["threshold"]
+    return 1.0 if weighted is None or not threshold else min(max(weighted / threshold, 0.0), 2.0)

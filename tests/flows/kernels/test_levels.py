@@ -126,6 +126,12 @@ def test_evidence_of_each_kind_has_its_weight():
     assert [x["side"] for x in rows] == ["support"] * 2 + ["resistance"] * 5
 
 
+def test_a_wall_without_a_threshold_still_stands():
+    unmeasured = wall(55, 90) | {"threshold": None}, wall(55, 80) | {"weighted_size": None}
+    rows = _of(_run([*unmeasured, depth(60), depth(62)]))
+    assert [(x["price"], x["strength"]) for x in rows] == [(80.5, 15.0), (90.5, 15.0)]
+
+
 def test_what_profiles_of_several_spans_agree_on_counts_once_and_fades():
     late = DAY_NS // MINUTE_NS
     features = [
