@@ -2,7 +2,7 @@
 
 A profile is an int64 array: the volume (lots) or the count of each price row, from the lowest row that traded to the
 highest, rows without trades between them included. Rows are told by their index in it. The loops are compiled; a
-profile of 3,000 rows takes some 50 us for all that is here.
+profile of 3,000 rows takes 0.4 ms for all that is here.
 """
 
 import math

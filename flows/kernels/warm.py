@@ -13,7 +13,7 @@ import numpy as np
 from connectors import book_sync
 from connectors.record import Record, encode_line
 from connectors.venue import market
-from flows.kernels import book
+from flows.kernels import book, profile
 from flows.kernels.depth import DepthKernel
 from flows.kernels.order_flow import InstrumentTape
 from flows.kernels.prints import Prints
@@ -54,6 +54,7 @@ def warm() -> None:
     assert np.any([warmed.live for warmed in books.values()])
     _warm_limited()
     _warm_order_flow()
+    _warm_profiles()
 
 
 def _warm_limited() -> None:
@@ -80,6 +81,15 @@ def _warm_order_flow() -> None:
     tape.take(Prints(times, times, prices, ones, zeros + np.int8(1), zeros.astype(np.bool_), ids, 2, 0))
     tape.on_clock(10**12, 10**12)
     assert tape.rows()
+
+
+def _warm_profiles() -> None:
+    volumes, state = np.array([1, 5, 1, 1, 5, 1]), profile.moments()
+    profile.developing_point_of_control(volumes, 1)
+    profile.value_area(volumes)
+    profile.nodes(volumes)
+    profile.add_weighted(state, volumes, volumes)
+    profile.merged(state[None])
 
 
 if __name__ == "__main__":
