@@ -141,7 +141,7 @@ LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
 
 # Kinds, roles, shapes and rules, as `connectors` numbers them (a test holds them equal).
-_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE, _OTHER, _SUBSCRIPTION, _BAR = 0, 1, 2, 3, 4, 5, 6
+_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE, _OTHER, _SUBSCRIPTION, _BAR, _DERIVATIVE = 0, 1, 2, 3, 4, 5, 6, 7
 _ROUTE, _EVENT, _FIRST, _LAST, _PREVIOUS, _BID_SIDE, _ASK_SIDE = 0, 1, 2, 3, 4, 5, 6
 _BOTH_SIDES, _CHECKSUM, _KIND_OF, _WHOLE = 7, 8, 9, 10
 _PAIRS, _OBJECTS, _SIDED = 0, 1, 2
@@ -1448,7 +1448,8 @@ def _frame(buf, payload, end):
 def next_for_tape(buf, pos, wire):
     """The next line from pos on that a tape reads: (code, start, position after).
 
-    TRADES (or bars; an array of messages may hold some among others), CONTROL, UNKNOWN, TORN or, if there is none, END.
+    TRADES (bars and derivatives too; an array of messages may hold some among others), CONTROL, UNKNOWN, TORN or, if
+    there is none, END.
     """
     end = buf.shape[0]
     while pos < end:
@@ -1461,7 +1462,7 @@ def next_for_tape(buf, pos, wire):
             return CONTROL, start, pos
         frame = _frame(buf, payload, line_end)
         kind = _kind(buf, frame, line_end, wire)[0] if frame >= 0 else np.int64(_UNKNOWN)
-        if kind == _TRADE or kind == _BAR or frame > payload:
+        if kind == _TRADE or kind == _BAR or kind == _DERIVATIVE or frame > payload:
             return TRADES, start, pos
         if kind == _UNKNOWN:
             return UNKNOWN, start, pos
@@ -1500,7 +1501,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
         if kind != _DEPTH or frame != payload:
             if kind == _TRADE:
                 meta[N_TRADES] += 1
-            elif kind == _OTHER or kind == _BAR:
+            elif kind == _OTHER or kind == _BAR or kind == _DERIVATIVE:
                 meta[N_OTHER] += 1
             elif kind == _SNAPSHOT and frame == payload:
                 meta[RECV] = _integer(buf, start, end)[0]
