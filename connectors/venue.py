@@ -8,7 +8,7 @@ pure: no socket, no clock.
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 from functools import cache
@@ -55,6 +55,7 @@ class Route(IntEnum):
     OTHER = 4  # known, of no interest to books and tape: best quotes, acknowledgements ...
     SUBSCRIPTION = 5  # an answer to a request to follow, or to follow no longer, one symbol's book
     BAR = 6  # of the tape: bars as they grow
+    DERIVATIVE = 7  # of the tape: liquidations, mark and index prices, funding, open interest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,61 @@ class BookWire:
         """Whether snapshots come in the stream of updates."""
         marks = {Role.KIND, Role.WHOLE}
         return self.rule is Rule.OVERLAP or not marks.isdisjoint(self.roles.values())
+
+
+class TradeRole(IntEnum):
+    """What a key of a message of trades means to the kernel, and how its value is written."""
+
+    SYMBOL = 0  # text
+    PRICE = 1  # a decimal above 0: text, or a number where the wire has `numbers`
+    SIZE = 2  # the same, in base currency
+    SIDE = 3  # of the taker: one of the key's words
+    TIME = 4  # as the wire's `time` says
+    ID = 5  # an integer; with `text_ids` text: a number, or a UUID, of which the first 64 bits count
+    ONLY = 6  # one of the key's words, nothing else
+    BEGINS = 7  # text that begins with one of them
+    CHANNEL = 8  # text that ends with one of them, which begins with its only '@'
+    DATA = 9  # the trade, or the array of trades
+    COUNT = 10  # an integer from 0 on
+    UNUSUAL = 11  # where it stands the message is for `parse`
+    SENT = 12  # a time in ms above 0 that is not the trade's
+
+
+class TradeTime(IntEnum):
+    """How the time of a trade is written."""
+
+    MS = 0
+    MS_OR_US = 1  # us from 1e14 on
+    NS = 2  # from 1e18 on
+    RFC3339 = 3  # text: seconds in UTC with up to nine decimals and a Z
+
+
+@dataclass(frozen=True, slots=True)
+class TradeKey:
+    """One key. `words` are JSON as it stands on the wire, quotes included, up to 16 bytes: what each means to SIDE."""
+
+    role: TradeRole
+    words: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradeWire:
+    """One form of a message of trades, for the kernel to read without `Market.parse`, which stays the truth.
+
+    What is not written in this form exactly, without white space and escapes, is left to `parse`. Keys that are not
+    named here (names of up to 16 bytes) may hold any scalar: `parse` must not look at them.
+    """
+
+    head: Mapping[str, TradeKey]  # keys beside DATA; empty: the payload is the trade
+    body: Mapping[str, TradeKey]  # keys of a trade
+    time: TradeTime
+    aggregated: bool = False  # see Trade
+    contiguous: bool = False  # ids of a symbol rise by one: a jump is a loss
+    many: bool = False  # DATA is an array
+    numbers: bool = False  # price and size are numbers, not text
+    text_ids: bool = False
+    upper: bool = False  # symbols are meant in upper case
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
@@ -356,6 +412,7 @@ class Market:
     parse: Callable[[bytes], list[Event]]  # payload -> events; [] for acknowledgements and the like
     instruments: Callable[[bytes], list[Instrument]]  # exchangeInfo or its like -> instruments
     live: Live
+    trades: tuple[TradeWire, ...] = ()  # forms of its trades that the kernel reads itself
     # A market that lets choose how many levels a side its books have: the choices, and this market with another one.
     depths: tuple[int, ...] = ()
     with_depth: "Callable[[int], Market] | None" = None

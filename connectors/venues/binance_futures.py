@@ -47,7 +47,9 @@ from connectors.venues.binance_spot import (
 ROUTES: Mapping[str, Route] = MappingProxyType(
     {
         **spot.ROUTES,
-        **spot.other("!bookTicker markPrice !markPrice markPriceUpdate forceOrder !forceOrder rpiDepth"),
+        **dict.fromkeys(("markPrice", "!markPrice", "markPriceUpdate"), Route.DERIVATIVE),
+        **dict.fromkeys(("forceOrder", "!forceOrder"), Route.DERIVATIVE),
+        **spot.other("!bookTicker rpiDepth"),
         **spot.other("continuousKline continuous contractInfo !contractInfo compositeIndex"),
         **spot.other("assetIndex !assetIndex assetIndexUpdate tradingSession EquityUpdate CommodityUpdate"),
         # KR_EquityUpdate, HK_EquityUpdate, CN_EquityUpdate
@@ -225,5 +227,6 @@ MARKETS = [
         parse=spot.parser(ROUTES, MESSAGES),
         instruments=spot.instruments_by(_canonical),
         live=LIVE,
+        trades=spot.TRADES,
     )
 ]

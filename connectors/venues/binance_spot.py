@@ -42,6 +42,10 @@ from connectors.venue import (
     Stream,
     Ticker,
     Trade,
+    TradeKey,
+    TradeRole,
+    TradeTime,
+    TradeWire,
 )
 from connectors.venue import Levels as LevelTexts
 
@@ -96,6 +100,35 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
 UNTAGGED: Mapping[str, Route] = MappingProxyType(
     {"lastUpdateId": Route.SNAPSHOT, **other("u timezone result id error code")}
 )
+
+
+def _trade_wire(kind: str, trade_id: str, *, aggregated: bool = False) -> TradeWire:
+    """A trade in the envelope."""
+    body = {
+        "e": TradeKey(TradeRole.ONLY, {f'"{kind}"': 0}),
+        "s": TradeKey(TradeRole.SYMBOL),
+        trade_id: TradeKey(TradeRole.ID),
+        "p": TradeKey(TradeRole.PRICE),
+        "q": TradeKey(TradeRole.SIZE),
+        "T": TradeKey(TradeRole.TIME),
+        # Buyer is maker: the taker sold.
+        "m": TradeKey(TradeRole.SIDE, {"true": -1, "false": 1}),
+        # Of the futures: fills of the book, of USD-M contracts.
+        "X": TradeKey(TradeRole.ONLY, {'"MARKET"': 0}, optional=True),
+        "st": TradeKey(TradeRole.ONLY, {"1": 0}, optional=True),
+    }
+    head = {
+        "stream": TradeKey(TradeRole.CHANNEL, {f"@{kind}": 0}),
+        "data": TradeKey(TradeRole.DATA),
+        "e": TradeKey(TradeRole.UNUSUAL),
+    }
+    # Ids of trades and of aggregates count up by one in all recordings and archives of both markets.
+    return TradeWire(
+        head=head, body=body, time=TradeTime.MS_OR_US, aggregated=aggregated, contiguous=True
+    )
+
+
+TRADES = (_trade_wire("aggTrade", "a", aggregated=True), _trade_wire("trade", "t"))
 
 
 # ---- messages as they stand on the wire
@@ -664,5 +697,6 @@ MARKETS = [
         parse=parser(ROUTES, MESSAGES),
         instruments=instruments_by(lambda info: f"{info.base_asset}-{info.quote_asset}"),
         live=LIVE,
+        trades=TRADES,
     )
 ]

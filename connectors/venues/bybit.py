@@ -47,6 +47,10 @@ from connectors.venue import (
     Stream,
     Ticker,
     Trade,
+    TradeKey,
+    TradeRole,
+    TradeTime,
+    TradeWire,
 )
 
 Category = Literal["spot", "linear"]
@@ -75,6 +79,9 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
         "allLiquidation": Route.OTHER,
     }
 )
+LINEAR_ROUTES: Mapping[str, Route] = MappingProxyType(
+    {**ROUTES, "tickers": Route.DERIVATIVE, "allLiquidation": Route.DERIVATIVE}
+)
 # Answers to requests, whose keys come in any order.
 UNTAGGED: Mapping[str, Route] = MappingProxyType(
     dict.fromkeys(("success", "op", "req_id", "ret_msg", "conn_id", "args"), Route.OTHER)
@@ -87,6 +94,30 @@ def depth_of(payload: bytes) -> int | None:
     """Levels a side of the book a message is about, from its topic `orderbook.200.BTCUSDT`; None without one."""
     found = _DEPTH_OF.search(payload)
     return int(found[1]) or None if found else None
+
+
+TRADES = TradeWire(
+    head={
+        "topic": TradeKey(TradeRole.BEGINS, {"publicTrade.": 0}),
+        "type": TradeKey(TradeRole.ONLY, {'"snapshot"': 0, '"delta"': 0}),
+        "ts": TradeKey(TradeRole.SENT),
+        "data": TradeKey(TradeRole.DATA),
+        "op": TradeKey(TradeRole.UNUSUAL),
+        "success": TradeKey(TradeRole.UNUSUAL),
+    },
+    body={
+        "T": TradeKey(TradeRole.TIME),
+        "s": TradeKey(TradeRole.SYMBOL),
+        "S": TradeKey(TradeRole.SIDE, {'"Buy"': 1, '"Sell"': -1}),
+        "v": TradeKey(TradeRole.SIZE),
+        "p": TradeKey(TradeRole.PRICE),
+        "i": TradeKey(TradeRole.ID),
+        "BT": TradeKey(TradeRole.ONLY, {"false": 0}, optional=True),
+    },
+    time=TradeTime.MS,
+    many=True,
+    text_ids=True,
+)
 
 
 # ---- messages as they stand on the wire
@@ -585,7 +616,7 @@ def market_of(category: Category, depth: int = DEPTH) -> Market:
             shape=Shape.PAIRS,
             rule=Rule.CONSECUTIVE,
             roles=ROLES,
-            routes=ROUTES,
+            routes=ROUTES if category == "spot" else LINEAR_ROUTES,
             untagged=UNTAGGED,
             depth=depth_of,
         ),
@@ -595,6 +626,7 @@ def market_of(category: Category, depth: int = DEPTH) -> Market:
         instruments=instruments_of(category),
         depths=DEPTHS,
         with_depth=lambda levels: market_of(category, levels),
+        trades=(TRADES,),
         live=Live(
             ws_url=WS_URL,
             rest_url=REST_URL,

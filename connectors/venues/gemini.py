@@ -42,6 +42,10 @@ from connectors.venue import (
     Shape,
     Stream,
     Trade,
+    TradeKey,
+    TradeRole,
+    TradeTime,
+    TradeWire,
 )
 from connectors.venue import Levels as LevelTexts
 
@@ -74,6 +78,22 @@ WIRE = BookWire(
             "status": Route.OTHER,
         }
     ),
+)
+
+
+TRADES = TradeWire(
+    head={},
+    body={
+        "E": TradeKey(TradeRole.TIME),
+        "s": TradeKey(TradeRole.SYMBOL),
+        "t": TradeKey(TradeRole.ID),
+        "p": TradeKey(TradeRole.PRICE),
+        "q": TradeKey(TradeRole.SIZE),
+        "m": TradeKey(TradeRole.SIDE, {"true": -1, "false": 1}),
+        **dict.fromkeys(("e", "id", "status", "lastUpdateId", "B"), TradeKey(TradeRole.UNUSUAL)),
+    },
+    time=TradeTime.NS,
+    upper=True,
 )
 
 
@@ -411,6 +431,7 @@ MARKETS = [
         canonical=canonical,
         parse=parse,
         instruments=instruments,
+        trades=(TRADES,),
         live=Live(
             ws_url="wss://ws.gemini.com",
             rest_url=REST_URL,

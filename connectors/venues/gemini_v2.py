@@ -36,6 +36,10 @@ from connectors.venue import (
     Shape,
     Stream,
     Trade,
+    TradeKey,
+    TradeRole,
+    TradeTime,
+    TradeWire,
 )
 from connectors.venues import gemini
 from connectors.venues.gemini import Amount, Id, Positive, Symbol
@@ -60,6 +64,25 @@ WIRE = BookWire(
         }
     ),
     untagged=MappingProxyType({"result": Route.OTHER, "reason": Route.OTHER}),
+)
+
+
+TRADES = TradeWire(
+    head={},
+    body={
+        "type": TradeKey(TradeRole.ONLY, {'"trade"': 0}),
+        "symbol": TradeKey(TradeRole.SYMBOL),
+        "timestamp": TradeKey(TradeRole.TIME),
+        "price": TradeKey(TradeRole.PRICE),
+        "quantity": TradeKey(TradeRole.SIZE),
+        "side": TradeKey(TradeRole.SIDE, {'"buy"': 1, '"sell"': -1}),
+        "tid": TradeKey(TradeRole.ID),
+        "event_id": TradeKey(TradeRole.COUNT, optional=True),
+        "eventid": TradeKey(TradeRole.UNUSUAL),
+        "result": TradeKey(TradeRole.UNUSUAL),
+    },
+    time=TradeTime.MS,
+    upper=True,
 )
 
 
@@ -250,6 +273,7 @@ MARKETS = [
         canonical=gemini.canonical,
         parse=parse,
         instruments=gemini.instruments,
+        trades=(TRADES,),
         live=Live(
             ws_url="wss://api.gemini.com",
             rest_url=gemini.REST_URL,

@@ -48,6 +48,10 @@ from connectors.venue import (
     Stream,
     Ticker,
     Trade,
+    TradeKey,
+    TradeRole,
+    TradeTime,
+    TradeWire,
 )
 
 # ---- where a book message keeps what the kernel needs
@@ -75,6 +79,30 @@ ROUTES: Mapping[str, Route] = MappingProxyType(
 )
 # A request that could not be read is answered without its method.
 UNTAGGED: Mapping[str, Route] = MappingProxyType({"error": Route.OTHER})
+
+
+TRADES = TradeWire(
+    head={
+        "channel": TradeKey(TradeRole.ONLY, {'"trade"': 0}),
+        "type": TradeKey(TradeRole.ONLY, {'"snapshot"': 0, '"update"': 0}),
+        "data": TradeKey(TradeRole.DATA),
+        "method": TradeKey(TradeRole.UNUSUAL),
+        "timestamp": TradeKey(TradeRole.UNUSUAL),
+        "error": TradeKey(TradeRole.UNUSUAL),
+    },
+    body={
+        "symbol": TradeKey(TradeRole.SYMBOL),
+        "side": TradeKey(TradeRole.SIDE, {'"buy"': 1, '"sell"': -1}),
+        "price": TradeKey(TradeRole.PRICE),
+        "qty": TradeKey(TradeRole.SIZE),
+        "trade_id": TradeKey(TradeRole.ID),
+        "timestamp": TradeKey(TradeRole.TIME),
+    },
+    time=TradeTime.RFC3339,
+    many=True,
+    numbers=True,
+    contiguous=True,  # "a sequence number, unique per book"
+)
 
 
 # ---- messages as they stand on the wire
@@ -582,6 +610,7 @@ def kraken(depth: int = DEPTH) -> Market:
         instruments=instruments,
         depths=DEPTHS,
         with_depth=kraken,
+        trades=(TRADES,),
         live=Live(
             ws_url=WS_URL,
             rest_url=REST_URL,

@@ -8,8 +8,6 @@ The state of a book is arrays (see `flows.kernels.order_book`): `window`, int64[
 each tick from `meta[BASE]` on, bids in the first half, asks in the second; `far_key`, `far_lots`, an open
 hash of the levels outside the window (key = tick * 2 + side); `meta`, int64[META], the slots named below.
 
-`ledger` is that of `flows.kernels.ledger`, which follows the prices that trade.
-
 Cost: 1.2 us for a futures message of 1.6 KB and 68 levels, 0.2 us for one of 13, 1 us for one of 1.5 levels with its
 checksum, 0.1 us for a line of no interest (`make bench`).
 """
@@ -22,7 +20,6 @@ from numba.extending import intrinsic
 
 from connectors.book_sync import restarted as _python_restarted
 from connectors.book_sync import verdict as _python_verdict
-from flows.kernels import ledger as _ledger
 
 # What `run` stopped for. After CLOSE, GROW and FINER the line at `start` has not been touched: deal with the
 # cause and call again from `start`. After the others go on from `next`.
@@ -43,7 +40,7 @@ WHOLE_BOOK = 13  # a book message that replaces the book, parsed
 RESTARTED = 14  # the same for a live book, and what the venue did not tell before it is lost
 SUBSCRIPTION = 15  # an answer to a request to follow a book
 MISMATCH = 16  # applied, and the book is not the one that the message's checksum is of: it is void
-TRADES = 17  # a line for the tape; `run` stops for it while the book is live
+TRADES = 17  # a line for the tape
 
 # Why a line is BAD.
 BAD_FRAME = 1  # not an object, or cut short
@@ -114,8 +111,7 @@ N_BIDS = 52  # levels a side, window and far
 N_ASKS = 53
 WORST_BID = 54  # no bid of the window is below, no ask above
 WORST_ASK = 55
-TRADE_KIND = 56  # the trades that count are single fills (1) or aggregates (2); 0: none was heard yet
-META = 57
+META = 56
 
 # The first fields of a wire array, before its three tables (see `flows.kernels.depth.wire_array`).
 WIRE_SHAPE = 3
@@ -145,7 +141,7 @@ LOTS_MAX = 1 << 52  # a size; thousands of them add up within int64
 FAR_EMPTY = -1
 
 # Kinds, roles, shapes and rules, as `connectors` numbers them (a test holds them equal).
-_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE, _OTHER, _SUBSCRIPTION, _BAR = 0, 1, 2, 3, 4, 5, 6
+_UNKNOWN, _DEPTH, _SNAPSHOT, _TRADE, _OTHER, _SUBSCRIPTION, _BAR, _DERIVATIVE = 0, 1, 2, 3, 4, 5, 6, 7
 _ROUTE, _EVENT, _FIRST, _LAST, _PREVIOUS, _BID_SIDE, _ASK_SIDE = 0, 1, 2, 3, 4, 5, 6
 _BOTH_SIDES, _CHECKSUM, _KIND_OF, _WHOLE = 7, 8, 9, 10
 _PAIRS, _OBJECTS, _SIDED = 0, 1, 2
@@ -1411,27 +1407,6 @@ def count_jump(window, meta):
     meta[WAS_BID] = -1
 
 
-@_compile
-def lots_at(window, far_key, far_lots, meta, tick, side):
-    """What rests at a price."""
-    x = tick - meta[BASE]
-    if 0 <= x < meta[WIDTH]:
-        return window[side * meta[WIDTH] + x]
-    i = _far_slot(far_key, tick * 2 + side)
-    return far_lots[i] if far_key[i] != FAR_EMPTY else np.int64(0)
-
-
-@_compile
-def follow(ledger, window, far_key, far_lots, meta, ms):
-    """Let the ledger see the book after a message of time `ms`."""
-    for i in range(ledger[_ledger.COUNT]):
-        at = _ledger.HEAD + i * _ledger.ENTRY
-        key = ledger[at + _ledger.KEY]
-        tick, side = key >> 1, key & 1
-        shown = lots_at(window, far_key, far_lots, meta, tick, side)
-        _ledger.observe(ledger, at, shown, tick == meta[BEST_BID + side], ms)
-
-
 @_inline
 def _are_digits19(buf, p):
     first, second, third = _load8(buf, p), _load8(buf, p + 8), _load8(buf, p + 11)
@@ -1473,7 +1448,8 @@ def _frame(buf, payload, end):
 def next_for_tape(buf, pos, wire):
     """The next line from pos on that a tape reads: (code, start, position after).
 
-    TRADES (or bars; an array of messages may hold some among others), CONTROL, UNKNOWN, TORN or, if there is none, END.
+    TRADES (bars and derivatives too; an array of messages may hold some among others), CONTROL, UNKNOWN, TORN or, if
+    there is none, END.
     """
     end = buf.shape[0]
     while pos < end:
@@ -1486,7 +1462,7 @@ def next_for_tape(buf, pos, wire):
             return CONTROL, start, pos
         frame = _frame(buf, payload, line_end)
         kind = _kind(buf, frame, line_end, wire)[0] if frame >= 0 else np.int64(_UNKNOWN)
-        if kind == _TRADE or kind == _BAR or frame > payload:
+        if kind == _TRADE or kind == _BAR or kind == _DERIVATIVE or frame > payload:
             return TRADES, start, pos
         if kind == _UNKNOWN:
             return UNKNOWN, start, pos
@@ -1494,7 +1470,7 @@ def next_for_tape(buf, pos, wire):
 
 
 @_compile
-def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire, ledger):
+def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire):
     """Go over the lines of buf from pos on.
 
     Returns (code, start of the line concerned, position after it). `clock` is int64[2], shared by the books of
@@ -1525,9 +1501,7 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire, led
         if kind != _DEPTH or frame != payload:
             if kind == _TRADE:
                 meta[N_TRADES] += 1
-                if meta[LIVE] == 1:
-                    return TRADES, start, pos
-            elif kind == _OTHER or kind == _BAR:
+            elif kind == _OTHER or kind == _BAR or kind == _DERIVATIVE:
                 meta[N_OTHER] += 1
             elif kind == _SNAPSHOT and frame == payload:
                 meta[RECV] = _integer(buf, start, end)[0]
@@ -1596,8 +1570,6 @@ def run(buf, pos, window, far_key, far_lots, meta, clock, ticks, lots, wire, led
             return GROW, start, pos
         meta[N_DEPTH] += 1
         code = _update(window, far_key, far_lots, meta, ticks, lots)
-        if ledger[_ledger.COUNT] > 0 and code != MISMATCH:
-            follow(ledger, window, far_key, far_lots, meta, event_ms)
         if second < meta[SECOND] and code != MISMATCH:
             meta[N_LATE] += 1
         if code != END:

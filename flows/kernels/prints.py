@@ -28,3 +28,10 @@ class Prints:
 
     def __len__(self) -> int:
         return len(self.time_ns)
+
+    def part(self, begin: int, end: int) -> "Prints":
+        """Those from `begin` up to, not with, `end`."""
+        arrays = (
+            self.time_ns, self.recv_ns, self.price_ticks, self.size_lots, self.side, self.inferred, self.trade_id,
+        )  # fmt: skip
+        return Prints(*(array[begin:end] for array in arrays), self.price_decimals, self.size_decimals)

@@ -1,68 +1,100 @@
-"""The tape kernel: the trades of one partition of a raw topic, as rows of `trades`, its prices without trades, bars.
+"""The tape kernel: the trades of one partition of a raw topic as rows, what is made of them, prices, bars, derivatives.
 
 A trade is keyed by instrument, venue, time and trade id, so that one heard twice is one row. Venues offer single
 fills (`trade`) and fills of one taker order at one price taken together (`aggTrade`); where an instrument's topic
 holds both, the kind heard first counts and the other is left out, or volume would double.
 
-A source that tells prices without sizes fills `prices`; they never count as volume. Bars that the venue tells, and
-bars made of prices, fill `bars` once they are over (`flows.kernels.bars`).
+Trades go from lines to arrays compiled (`flows.kernels.trades`), what is written in an unusual way by `Market.parse`.
+A trade counts once; one that comes more than a minute late is a row of `trades` and nothing else. Whose aggressor no
+venue tells is classified by the best quote before it, else by the last change of price. What is made of them is the
+affair of `flows.kernels.order_flow`.
 
-Cost: about 8 us a trade (Python a line); other lines are passed over by the compiled router of the depth kernel, in
-0.1 us where the first key names the kind, else in the time its bytes take (1 to 2 GB/s).
+A source that tells prices without sizes fills `prices`; they never count as volume. Bars that the venue tells, and
+bars made of prices, fill `bars` once they are over (`flows.kernels.bars`). Liquidations, and what else futures tell,
+are the affair of `flows.kernels.derivatives`.
+
+Cost: 0.5 us a trade up to its row of `trades`, 8 us one that is written unusually; other lines are passed over by the
+compiled router of the depth kernel, in 0.1 us where the first key names the kind, else in the time its bytes take (1
+to 2 GB/s).
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from connectors import instruments, record
 from connectors.record import Line, LineError, Record
-from connectors.venue import Bar, Event, Instrument, Market, ParseError, Price, Trade
-from flows.kernels import bars
+from connectors.venue import MALFORMED, Bar, BestQuote, Event, Market, ParseError, Price, Trade
+from flows.kernels import bars, order_flow, reading
 from flows.kernels import book as b
+from flows.kernels import trades as t
 from flows.kernels.block import Block
 from flows.kernels.depth import compact, wire_array
+from flows.kernels.derivatives import TABLE_COLUMNS as DERIVATIVE_COLUMNS
+from flows.kernels.derivatives import Derivatives
+from flows.kernels.reading import Reading, TradeRows
+from flows.kernels.trade_spec import trade_spec
 
-DUMP_VERSION = 2
+DUMP_VERSION = 3
 PAYLOAD_HEAD_BYTES = 4096
+GRACE_NS = 250_000_000  # what trades may come behind the clock
+SECOND_NS = 10**9  # all intervals are of whole seconds
 TORN = b"torn"  # stands for the origin of what is no line
 
 TABLE_COLUMNS = {
-    "trades": (
-        "instrument", "venue", "time_ns", "trade_id", "price", "size", "side", "side_by",
-        "aggregated", "received_ns", "version",
-    ),
+    "trades": reading.COLUMNS,
     "prices": ("instrument", "venue", "time_ns", "price", "bid", "ask", "received_ns", "version"),
-    "bars": bars.COLUMNS,
+    **order_flow.TABLE_COLUMNS,
+    **DERIVATIVE_COLUMNS,
     "dead_letters": (
         "topic", "partition", "offset", "position", "reason", "detail", "received_ns", "payload", "version",
     ),
 }  # fmt: skip
 
+Rows = dict[str, list[tuple[Any, ...]]]
+
+
+class _Clock(msgspec.Struct):
+    time_ns: int
+
+
+class _Where(NamedTuple):
+    """A line's place in its partition."""
+
+    offset: int
+    position: int
+
 
 class TapeKernel:
-    """All trades of one partition. Pure: its rows depend on the records alone."""
+    """All trades of one partition. Pure: its rows depend on the records alone, not on how they are grouped."""
 
     def __init__(self, market: Market, partition: int) -> None:
         self._market = market
         self._partition = partition
-        self._wire = wire_array(market)
-        self._aggregated: dict[str, bool] = {}
-        self._instruments: dict[str, str] = {}
+        self._wire, self._spec = wire_array(market), trade_spec(market)
+        self._contiguous = any(wire.contiguous for wire in market.trades)
+        self._readings: dict[str, Reading] = {}
+        self._trades = TradeRows(market.name)
+        self._rows: Rows = {}
+        self._told_ns = 0  # by `!clock`, whole seconds
         self._stream_bars, self._price_bars = bars.StreamBars(market.name), bars.PriceBars(market.name)
+        self._derivatives = Derivatives(market.name, self._name)
         self.counts: Counter[str] = Counter()
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
-        """Take records in log order; returns their trades."""
-        rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLE_COLUMNS}
+        """Take records in log order; returns the rows that are finished."""
+        self._rows = {table: [] for table in TABLE_COLUMNS}
         for key, offset, body in records:
-            for at, line in self._lines(body):
-                self._on_line(line, (key, offset, at), rows)
-        return [Block.of(table, TABLE_COLUMNS[table], found) for table, found in rows.items() if found]
+            self._on_record(self._reading(key.decode("utf-8", "replace")), offset, body)
+        self._commit_all()
+        blocks = [self._trades.block()] if len(self._trades) else []
+        self.counts["trades_stored"] += sum(map(len, blocks))
+        blocks += [Block.of(table, TABLE_COLUMNS[table], found) for table, found in self._rows.items() if found]
+        return blocks + self._made()
 
     def flush(self) -> list[Block]:
         """Nothing is held back."""
@@ -70,35 +102,48 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        names = ("trades_stored", "trades_left_out", "prices_stored", "bars_stored", "dead_letters")
-        return {name: self.counts[name] for name in names} | {"prices_left_out": self._price_bars.left_out}
+        names = (
+            "trades_stored", "prices_stored", "bars_stored", "liquidations_stored", "derivatives_stored",
+            "dead_letters",
+        )  # fmt: skip
+        slots = {
+            "trades_left_out": t.LEFT_OUT,
+            "trades_too_late": t.TOO_LATE,
+            "trades_repeated": t.DUPLICATES,
+            "trades_missed": t.MISSED,
+        }
+        told = {name: sum(x.meta.item(slot) for x in self._readings.values()) for name, slot in slots.items()}
+        return {name: self.counts[name] for name in names} | told | {"prices_left_out": self._price_bars.left_out}
 
-    def _lines(self, body: bytes) -> Iterator[tuple[int, Line]]:
-        """The lines that may hold trades or prices, control lines, and where each stands in the record.
+    # Lines.
 
-        The depth flow sets aside what is torn or of no known kind; a market without books has none, so all lines come.
-        """
-        at = 0
-        try:
-            for at in self._starts(body) if self._market.has_book else _starts(body):
-                yield at, next(record.decode_lines(body, at))
-        except LineError:
-            self.counts["torn"] += 1
-            if not self._market.has_book:
-                yield at, Line(0, TORN, body[at:])
-
-    def _starts(self, body: bytes) -> Iterator[int]:
-        """Where the lines for the tape begin, as the compiled router finds them. Raises LineError."""
+    def _on_record(self, heard: Reading, offset: int, body: bytes) -> None:
         buf, at = np.frombuffer(body, np.uint8), 0
-        while at < len(body):
-            code, start, at = b.next_for_tape(buf, at, self._wire)
-            if code in (b.TRADES, b.CONTROL, b.TORN) or (
-                code == b.UNKNOWN and self._is_spaced_trade(body, start)
-            ):
-                yield start
+        while True:
+            code, start, at = t.scan(buf, at, self._wire, self._spec, heard.key, heard.meta, heard.scratch)
+            if code == t.END:
+                return
+            if code == t.FULL:
+                self._commit(heard)
+            elif code == t.TORN:
+                self._on_torn(body, _Where(offset, start))
+                return
+            else:
+                try:
+                    if code != t.UNKNOWN or self._is_spaced(body, start):
+                        self._on_line(next(record.decode_lines(body, start)), _Where(offset, start))
+                except LineError:
+                    self._on_torn(body, _Where(offset, start))
+                    return
 
-    def _is_spaced_trade(self, body: bytes, start: int) -> bool:
-        """Whether the line is for the tape once its white space is gone. Raises LineError."""
+    def _on_torn(self, body: bytes, where: _Where) -> None:
+        """The depth flow sets aside what is torn or of no known kind; a market without books has none."""
+        self.counts["torn"] += 1
+        if not self._market.has_book:
+            self._on_line(Line(0, TORN, body[where.position :]), where)
+
+    def _is_spaced(self, body: bytes, start: int) -> bool:
+        """Whether the line is for the tape once its white space is gone."""
         line = next(record.decode_lines(body, start))
         payload = compact(line.payload)
         if payload == line.payload:
@@ -106,102 +151,184 @@ class TapeKernel:
         bare = record.encode_line(line.recv_ns, line.origin, payload)
         return bool(b.next_for_tape(np.frombuffer(bare, np.uint8), 0, self._wire)[0] == b.TRADES)
 
-    def _on_line(
-        self, line: Line, where: tuple[bytes, int, int], rows: dict[str, list[tuple[Any, ...]]]
-    ) -> None:
+    def _on_line(self, line: Line, where: _Where) -> None:
         if line.origin.startswith(b"!"):
             if line.origin == record.INSTRUMENT:
                 self._on_instrument(line.payload)
+            elif line.origin == record.CLOCK:
+                self._on_clock(line)
             return
         self._price_bars.heard(line.origin, line.recv_ns)
         try:
-            for event in self._market.parse(line.payload):
-                self._on_event(event, line, rows)
+            self._take(line)
         except ParseError as error:
             self.counts["dead_letters"] += 1
-            rows["dead_letters"].append(self._dead_letter(line, where, str(error)))
+            self._rows["dead_letters"].append(self._dead_letter(line, where, str(error)))
 
-    def _on_event(self, event: Event, line: Line, rows: dict[str, list[tuple[Any, ...]]]) -> None:
+    def _take(self, line: Line) -> None:
+        """Raises ParseError, the first of several, once the line's other events are taken."""
+        refused: list[ParseError] = []
+        events = self._market.parse(line.payload)
+        for event in events:
+            try:
+                self._on_event(event, line)
+            except ParseError as error:
+                refused.append(error)
+        if not events and self._contiguous:
+            self._on_none(line)
+        if refused:
+            raise refused[0]
+
+    def _on_event(self, event: Event, line: Line) -> None:
         found: Iterable[tuple[Any, ...]]
         if isinstance(event, Trade):
-            if self._counts(event):
-                rows["trades"].append(self._row(event, line.recv_ns))
+            self._on_trade(event, line)
             return
         if isinstance(event, Price):
             self.counts["prices_stored"] += 1
-            rows["prices"].append(self._price_row(event, line.recv_ns))
+            self._rows["prices"].append(self._price_row(event, line.recv_ns))
             found = self._price_bars.on_price(event, self._name(event.symbol), line.origin, line.recv_ns)
         elif isinstance(event, Bar):
             found = self._stream_bars.on_bar(event, self._name(event.symbol), line.origin, line.recv_ns)
-        else:
+        elif isinstance(event, BestQuote):
+            self._reading(event.symbol).quote = event.bid, event.ask
             return
-        before = len(rows["bars"])
-        rows["bars"] += found
-        self.counts["bars_stored"] += len(rows["bars"]) - before
+        else:
+            for table, row in self._derivatives.on_event(event, line):
+                self._rows[table].append(row)
+                self.counts[f"{table}_stored"] += 1
+            return
+        before = len(self._rows["bars"])
+        self._rows["bars"] += found
+        self.counts["bars_stored"] += len(self._rows["bars"]) - before
+
+    # Trades.
+
+    def _on_trade(self, trade: Trade, line: Line) -> None:
+        """Take a trade that `parse` gave. Raises ParseError for one that cannot be."""
+        heard = self._reading(trade.symbol)
+        is_news, is_finer = heard.is_news(line.origin), heard.is_finer(trade)
+        if heard.is_full or is_news or is_finer:
+            self._commit(heard)
+        if is_news:
+            heard.hear(line.origin)
+        if heard.counts(trade):
+            if is_finer:
+                heard.refine(trade)
+            heard.append(trade, line.recv_ns)
+
+    def _on_none(self, line: Line) -> None:
+        """A fill that is no trade, such as one of the insurance fund, has an id of the venue's trades all the same."""
+        head = self._market.live.head(line.payload)
+        symbol = (self._market.key_of(line.payload) or b"").decode("utf-8", "replace")
+        if head.first_id >= 0 and head.first_id == head.last_id and symbol in self._readings:
+            heard = self._reading(symbol)
+            self._commit(heard)
+            heard.passed(head.first_id)
+
+    def _commit_all(self) -> None:
+        for heard in self._readings.values():
+            self._commit(heard)
+
+    def _commit(self, heard: Reading) -> None:
+        """Take what waits of an instrument to the rows and to what is made of it."""
+        if not heard.pending:
+            return
+        prints, breaks = self._trades.commit(heard)
+        if not len(prints):
+            return
+        tape = heard.open_tape(self._market.name, prints.price_ticks.item(0))
+        begin = 0
+        for at in breaks:
+            if at > begin:
+                tape.take(prints.part(begin, at))
+            tape.missed(prints.recv_ns.item(at))
+            begin = at
+        tape.take(prints.part(begin, len(prints)))
 
     def _on_instrument(self, payload: bytes) -> None:
         try:
-            found: Instrument = instruments.decode(payload)
+            found = instruments.decode(payload)
         except ParseError:
             return  # set aside by the depth flow
-        self._instruments[found.symbol] = found.instrument
+        heard = self._reading(found.symbol)
+        self._commit(heard)
+        heard.describe(found)
         self._stream_bars.forget(found.symbol)
 
-    def _counts(self, trade: Trade) -> bool:
-        wanted = self._aggregated.setdefault(trade.symbol, trade.aggregated) == trade.aggregated
-        self.counts["trades_stored" if wanted else "trades_left_out"] += 1
-        return wanted
+    def _on_clock(self, line: Line) -> None:
+        try:
+            time_ns = msgspec.json.decode(line.payload, type=_Clock).time_ns
+        except MALFORMED:
+            return  # set aside by the depth flow
+        until_ns = (time_ns - GRACE_NS) // SECOND_NS * SECOND_NS
+        if until_ns <= self._told_ns or time_ns > line.recv_ns + t.AHEAD_NS:
+            return
+        self._told_ns = until_ns
+        for heard in self._readings.values():
+            self._commit(heard)
+            if heard.tape is not None:
+                heard.tape.on_clock(time_ns, line.recv_ns)
+
+    def _made(self) -> list[Block]:
+        """What is made of trades since the last call."""
+        tables: dict[str, list[list[Any]]] = {}
+        for heard in self._readings.values():
+            for table, columns in heard.take_rows().items():
+                held = tables.setdefault(table, [[] for _ in columns])
+                for column, values in zip(held, columns, strict=True):
+                    column += values
+        for table, columns in tables.items():
+            self.counts[f"{table}_stored"] += len(columns[0])
+        return [
+            Block(table, dict(zip(TABLE_COLUMNS[table], columns, strict=True))) for table, columns in tables.items()
+        ]
+
+    def _reading(self, symbol: str) -> Reading:
+        found = self._readings.get(symbol)
+        if found is None:
+            name = self._market.canonical(symbol)
+            found = self._readings[symbol] = Reading(symbol, name, contiguous=self._contiguous)
+        return found
 
     def _name(self, symbol: str) -> str:
-        return self._instruments.get(symbol) or self._market.canonical(symbol)
+        found = self._readings.get(symbol)
+        return self._market.canonical(symbol) if found is None else found.name
 
     def _price_row(self, price: Price, recv_ns: int) -> tuple[Any, ...]:
         bid, ask = (math.nan if x is None else float(x) for x in (price.bid, price.ask))
         name = self._name(price.symbol)
         return name, self._market.name, price.event_ns, float(price.price), bid, ask, recv_ns, recv_ns
 
-    def _row(self, trade: Trade, recv_ns: int) -> tuple[Any, ...]:
-        return (
-            self._name(trade.symbol), self._market.name, trade.event_ns, trade.trade_id, float(trade.price),
-            float(trade.size), trade.side, trade.side_by, trade.aggregated, recv_ns, recv_ns,
-        )  # fmt: skip
-
-    def _dead_letter(self, line: Line, where: tuple[bytes, int, int], detail: str) -> tuple[Any, ...]:
-        _, offset, position = where
+    def _dead_letter(self, line: Line, where: _Where, detail: str) -> tuple[Any, ...]:
         head = line.payload[:PAYLOAD_HEAD_BYTES].decode("utf-8", "replace")
         return (
-            self._market.topic, self._partition, offset, position, "malformed message", detail[:500], line.recv_ns,
-            head, line.recv_ns,
+            self._market.topic, self._partition, where.offset, where.position, "malformed message", detail[:500],
+            line.recv_ns, head, line.recv_ns,
         )  # fmt: skip
 
     def dump(self) -> bytes:
         """All state."""
-        made = self._stream_bars.dump(), self._price_bars.dump()
-        state = DUMP_VERSION, self._aggregated, self._instruments, dict(self.counts), *made
-        return msgspec.msgpack.encode(state)
+        made = self._stream_bars.dump(), self._price_bars.dump(), self._derivatives.dump()
+        readings = [heard.dump() for heard in self._readings.values()]
+        return msgspec.msgpack.encode((DUMP_VERSION, self._told_ns, dict(self.counts), *made, readings))
 
     def load(self, state: bytes) -> None:
-        """Take the state that `dump` gave, or that of version 1, which had no bars.
+        """Take the state that `dump` gave.
 
         Raises:
             ValueError: another version of this kernel wrote it.
         """
         version, *rest = msgspec.msgpack.decode(state)
-        if version not in (1, DUMP_VERSION):
+        if version != DUMP_VERSION:
             raise ValueError(
                 f"expected kernel state of version {DUMP_VERSION}, found {version}: "
                 "remove the flow's recovery directory to rebuild from the raw topic"
             )
-        self._aggregated, self._instruments, counts, *made = rest
-        if made:
-            self._stream_bars.load(made[0])
-            self._price_bars.load(made[1])
+        self._told_ns, counts, stream_bars, price_bars, derivatives, readings = rest
         self.counts = Counter(counts)
-
-
-def _starts(body: bytes) -> Iterator[int]:
-    """Where each line begins, and what is none after the last."""
-    at = 0
-    while at < len(body):
-        yield at
-        at += next(record.decode_lines(body, at)).encoded_bytes()
+        self._stream_bars.load(stream_bars)
+        self._price_bars.load(price_bars)
+        self._derivatives.load(derivatives)
+        found = [Reading.load(state, self._market.name) for state in readings]
+        self._readings = {heard.symbol: heard for heard in found}

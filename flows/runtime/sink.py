@@ -13,7 +13,7 @@ import numpy as np
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from connectors.log import Log, Writer
-from flows.kernels.block import Block
+from flows.kernels.block import Block, Column, joined
 from flows.runtime.progress import Progress
 from sql.client import Store
 
@@ -64,19 +64,21 @@ def insert(store: Store, blocks: Iterable[Block], progress: Progress) -> None:
             progress.stored(table, part, time.time_ns())
 
 
-def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, list[Any]]]:
+def _merged(blocks: Iterable[Block]) -> dict[str, dict[str, Column]]:
     """The blocks of each table as one: table -> column -> values."""
-    tables: dict[str, dict[str, list[Any]]] = {}
+    tables: dict[str, dict[str, list[Column]]] = {}
     for block in blocks:
         columns = tables.setdefault(block.table, {name: [] for name in block.columns})
         for name, values in block.columns.items():
-            columns[name] += values
-    return tables
+            columns[name].append(values)
+    return {
+        table: {name: joined(parts) for name, parts in columns.items()} for table, columns in tables.items()
+    }
 
 
-def _column(values: list[Any]) -> Any:
+def _column(values: Column) -> Any:
     """Numbers as an array, the rest as it is: texts, arrays, tuples, and numbers with None among them."""
-    if isinstance(values[0], str | tuple | np.ndarray) or None in values:
+    if not isinstance(values, list) or isinstance(values[0], str | tuple | np.ndarray) or None in values:
         return values
     # numpy would make floats of integers on both sides of 2**63.
     return np.array(values, np.uint64 if isinstance(values[0], int) and max(values) >= 2**63 else None)

@@ -4,6 +4,7 @@ CREATE TABLE IF NOT EXISTS market.footprints
     venue LowCardinality(String) COMMENT 'Market it traded on, e.g. binance_futures (name)',
     interval_s UInt32 CODEC(T64, ZSTD(1)) COMMENT 'Length of the bar: 10, 60 or 3600 (s)',
     open_ns Int64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'Open time (ns since 1970 UTC)',
+    whole Bool COMMENT 'True: every trade of the bar is known to be in it; false: some may be missing (true or false)',
     row_step Float64 CODEC(ZSTD(1)) COMMENT 'Height of a price row: the instrument''s bin step, the same on every venue (quote currency)',
     size_decimals UInt8 CODEC(T64, ZSTD(1)) COMMENT 'A size in lots divided by 10 to this power is in base currency (count)',
     price_row Array(Int64) CODEC(ZSTD(1)) COMMENT 'Price rows with a trade, ascending; row r holds prices from r * row_step up to, not with, (r + 1) * row_step (rows)',

@@ -44,7 +44,13 @@ from tests.connectors.venues.oracle import expected, judge, plain
 
 SPOT, FUTURES = market("binance_spot"), market("binance_futures")
 
-ROUTE = {Bar: Route.BAR, Depth: Route.DEPTH, Trade: Route.TRADE}
+ROUTE = {
+    Bar: Route.BAR,
+    Depth: Route.DEPTH,
+    Trade: Route.TRADE,
+    MarkPrice: Route.DERIVATIVE,
+    Liquidation: Route.DERIVATIVE,
+}
 
 
 def changed(frame: bytes, **fields: object) -> bytes:
@@ -89,7 +95,8 @@ def test_documented_frames_in_the_envelope(served: Market, stream: str, frame: b
     events = served.parse(payload)
     assert plain(events) == expected(frame)
     route = judge(served.wire, payload)
-    assert route is (ROUTE.get(type(events[0]), Route.OTHER) if events else Route.OTHER)
+    # Without events is the one about no symbol.
+    assert route is (ROUTE.get(type(events[0]), Route.OTHER) if events else Route.DERIVATIVE)
 
 
 def test_every_kind_of_event_in_full() -> None:

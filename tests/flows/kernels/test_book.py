@@ -238,6 +238,7 @@ NAMES = {
     Route.TRADE: "trades",
     Route.OTHER: "other",
     Route.BAR: "other",
+    Route.DERIVATIVE: "other",
     Route.SNAPSHOT: "snapshot",
 }
 BODY = b'"E":1,"U":1,"u":1,"pu":1,"b":[],"a":[]}'

@@ -168,7 +168,8 @@ def test_a_checksum_is_of_numbers_only() -> None:
 def test_numbers_of_rules_shapes_and_roles_are_those_of_the_venues() -> None:
     assert (b._PAIRS, b._OBJECTS, b._SIDED) == (Shape.PAIRS, Shape.OBJECTS, Shape.SIDED)
     assert (b._BY_CHECKSUM, b._BY_NOTHING, b._OVERLAP) == (Rule.CHECKSUM, Rule.NONE, Rule.OVERLAP)
-    assert (b._OTHER, b._SUBSCRIPTION, b._BAR) == (Route.OTHER, Route.SUBSCRIPTION, Route.BAR)
+    assert (b._OTHER, b._SUBSCRIPTION) == (Route.OTHER, Route.SUBSCRIPTION)
+    assert (b._BAR, b._DERIVATIVE) == (Route.BAR, Route.DERIVATIVE)
     assert (b._BOTH_SIDES, b._CHECKSUM, b._KIND_OF, b._WHOLE) == (
         Role.SIDES,
         Role.CHECKSUM,
