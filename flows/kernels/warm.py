@@ -12,7 +12,7 @@ import numpy as np
 from connectors import book_sync, venue
 from connectors.record import Record, encode_line
 from connectors.venue import market
-from flows.kernels import book, profile
+from flows.kernels import book, profile, reading, trades
 from flows.kernels.depth import DepthKernel
 from flows.kernels.tape import TapeKernel
 
