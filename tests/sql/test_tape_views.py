@@ -4,7 +4,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,9 @@ def test_order_flow_bars_are_the_trades_in_base_currency(writer: Store, analyst:
         unit, prices = 10 ** bar[0].decimals, [trade.price for trade in bar]
         buy, sell, unknown = (lots(bar, side) for side in ("buy", "sell", "unknown"))
         value = math.fsum(trade.value for trade in bar)
-        running = list(accumulate((t.lots * ((t.side == "buy") - (t.side == "sell")) for t in bar), initial=0))
+        running = list(
+            accumulate((t.lots * ((t.side == "buy") - (t.side == "sell")) for t in bar), initial=0)
+        )
         volume = buy + sell + unknown
         assert row[2:9] == (0, prices[0], max(prices), min(prices), prices[-1], volume / unit, value)
         assert row[9] == pytest.approx(value / (volume / unit))
@@ -115,8 +117,16 @@ def test_order_flow_bars_are_the_trades_in_base_currency(writer: Store, analyst:
 def test_cvd_of_any_range_begins_where_the_session_does(writer: Store, analyst: Store) -> None:
     trades = random_trades(2, 2 * 86_400, "a", every_s=600)
     name = store_tape(writer, trades)
-    whole = ask(analyst, "cvd", "time, cvd, cvd_small + cvd_medium + cvd_large + cvd_whale, delta, session_open",
-                instrument=name, venue="a", interval_s=60, from_time=iso(0), to_time=iso(2 * 86_400))  # fmt: skip
+    whole = ask(
+        analyst,
+        "cvd",
+        "time, cvd, cvd_small + cvd_medium + cvd_large + cvd_whale, delta, session_open",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(0),
+        to_time=iso(2 * 86_400),
+    )
     made = bars(trades, 60)
     assert len(whole) == len(made)
     running = {0: 0, 1: 0}
@@ -126,7 +136,16 @@ def test_cvd_of_any_range_begins_where_the_session_does(writer: Store, analyst: 
         assert row[1] == running[day] / 100
         assert row[1] == pytest.approx(row[2])
         assert row[4].astimezone(UTC) == datetime.fromtimestamp(START_S + day * 86_400, UTC)
-    hour = ask(analyst, "cvd", "time, cvd", instrument=name, venue="a", interval_s=60, from_time=iso(90_000), to_time=iso(93_600))  # fmt: skip
+    hour = ask(
+        analyst,
+        "cvd",
+        "time, cvd",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(90_000),
+        to_time=iso(93_600),
+    )
     asked = {row[0]: row[1] for row in whole if 90_000 <= row[0].timestamp() - START_S < 93_600}
     assert dict(hour) == asked
     assert asked
@@ -137,8 +156,16 @@ def test_cvd_by_size_is_that_of_the_trades_of_the_size(writer: Store, analyst: S
     trades = [Trade("a", at(i), 64_000.0, size, "buy") for i, size in enumerate(sizes)]
     trades.append(Trade("a", at(9), 64_000.0, 157, "sell"))
     name = store_tape(writer, trades)
-    ((_, *found),) = ask(analyst, "cvd", "time, cvd_small, cvd_medium, cvd_large, cvd_whale",
-                         instrument=name, venue="a", interval_s=60, from_time=iso(0), to_time=iso(60))  # fmt: skip
+    ((_, *found),) = ask(
+        analyst,
+        "cvd",
+        "time, cvd_small, cvd_medium, cvd_large, cvd_whale",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(0),
+        to_time=iso(60),
+    )
     values = [[t.lots * (1 if t.side == "buy" else -1) for t in trades if low <= t.value < high]
               for low, high in ((0, 1e3), (1e3, 1e4), (1e4, 1e5), (1e5, math.inf))]  # fmt: skip
     assert found == [sum(group) / 1000 for group in values]
@@ -225,7 +252,8 @@ def test_venue_weights_are_those_of_the_last_hour(writer: Store, analyst: Store)
     ]
     writer.insert("order_flow", order_flow(name, trades, 60))
     found = analyst.query(
-        f"SELECT venue, volume, volume_share, stale FROM market.venue_weights WHERE instrument = '{name}' ORDER BY venue"
+        f"SELECT venue, volume, volume_share, stale FROM market.venue_weights WHERE instrument = '{name}' ORDER BY"
+        f" venue"
     )
     assert found[:2] == [("a", 2.0, 0.5, 0), ("b", 2.0, 0.5, 0)]
     assert found[2][:2] == ("gone", 2.0)
@@ -365,7 +393,9 @@ def test_levels_of_random_profiles_are_those_of_the_kernel(
     name = next(NAMES)
     expected = {}
     for step, profile in enumerate(profiles, 1):
-        trades = [trade._replace(price=trade.price / STEP * step) for trade in profile_trades(profile, 10 * step)]
+        trades = [
+            trade._replace(price=trade.price / STEP * step) for trade in profile_trades(profile, 10 * step)
+        ]
         loose_writer.insert("footprints", footprints(name, trades, 10, step))
         volumes = dense({row: sum(both) for row, both in profile.items()})
         base, (low, high) = min(profile) + 1000, value_area(volumes)
@@ -426,7 +456,9 @@ def test_the_profile_of_any_range_is_that_of_its_trades(
             rows.setdefault(math.floor(trade.price / STEP) * STEP, []).append(trade)
         assert [row[0] for row in found] == sorted(rows)
         for price, *values in found:
-            buy, sell, unknown = (math.fsum(t.size for t in rows[price] if t.side == s) for s in ("buy", "sell", "unknown"))  # fmt: skip
+            buy, sell, unknown = (
+                math.fsum(t.size for t in rows[price] if t.side == s) for s in ("buy", "sell", "unknown")
+            )
             assert values == pytest.approx([buy, sell, unknown, buy - sell, buy + sell + unknown])
         if wanted:
             ((total, vwap, whole, venues),) = ask(
