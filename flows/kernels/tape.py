@@ -93,7 +93,9 @@ class TapeKernel:
         self._commit_all()
         blocks = [self._trades.block()] if len(self._trades) else []
         self.counts["trades_stored"] += sum(map(len, blocks))
-        blocks += [Block.of(table, TABLE_COLUMNS[table], found) for table, found in self._rows.items() if found]
+        blocks += [
+            Block.of(table, TABLE_COLUMNS[table], found) for table, found in self._rows.items() if found
+        ]
         return blocks + self._made()
 
     def flush(self) -> list[Block]:
@@ -113,7 +115,11 @@ class TapeKernel:
             "trades_missed": t.MISSED,
         }
         told = {name: sum(x.meta.item(slot) for x in self._readings.values()) for name, slot in slots.items()}
-        return {name: self.counts[name] for name in names} | told | {"prices_left_out": self._price_bars.left_out}
+        return (
+            {name: self.counts[name] for name in names}
+            | told
+            | {"prices_left_out": self._price_bars.left_out}
+        )
 
     # Lines.
 
@@ -276,12 +282,13 @@ class TapeKernel:
         for heard in self._readings.values():
             for table, columns in heard.take_rows().items():
                 held = tables.setdefault(table, [[] for _ in columns])
-                for column, values in zip(held, columns, strict=True):
-                    column += values
+                for at, values in enumerate(columns):
+                    held[at] += values
         for table, columns in tables.items():
             self.counts[f"{table}_stored"] += len(columns[0])
         return [
-            Block(table, dict(zip(TABLE_COLUMNS[table], columns, strict=True))) for table, columns in tables.items()
+            Block(table, dict(zip(TABLE_COLUMNS[table], columns, strict=True)))
+            for table, columns in tables.items()
         ]
 
     def _reading(self, symbol: str) -> Reading:

@@ -1,7 +1,7 @@
 """Catching up with trades: trades a second of CPU, from the file log to the rows of all tables of the tape flow.
 
-The trades of Binance's recordings (BTCUSDT of the futures, 2024-08-08) under the names of ten instruments, in records as
-connectors write them at this rate: full ones, of 64 KiB. `_quiet` has the records of the recording itself, of 50 ms,
+The trades of the recording of all benchmarks under the names of ten instruments, in records as connectors write them at
+this rate: full ones, of 64 KiB. `_quiet` has the records of the recording itself, of 50 ms,
 with two or three trades each, so that most of its cost is that of records and of the bars of each second.
 
 The flow runs in one process; its CPU time counts, all threads, that of the store does not. Beside it stands what
@@ -67,7 +67,14 @@ def bench(quick: bool) -> Iterator[Result]:
         rate = rates(taken[name], count)
         label = "trades_log_to_store" + ("" if name == "full" else "_quiet")
         beside = {"to_decode": round(median(rate) / decode, 3)}
-        yield Result(label, median(rate), "trades/s", f"target {TARGET}", median(rate) / TARGET, spread(rate) | beside | more)
+        yield Result(
+            label,
+            median(rate),
+            "trades/s",
+            f"target {TARGET}",
+            median(rate) / TARGET,
+            spread(rate) | beside | more,
+        )
     yield Result("trades_decode", decode, "trades/s", None, None, spread(rates(taken["decode"], count)))
 
 

@@ -380,7 +380,9 @@ def test_without_a_side_the_last_change_of_price_tells_it() -> None:
 
 
 def massive(*events: dict[str, object]) -> bytes:
-    return json.dumps([{"pair": "BTC-USD", "t": START_MS} | event for event in events], separators=(",", ":")).encode()
+    return json.dumps(
+        [{"pair": "BTC-USD", "t": START_MS} | event for event in events], separators=(",", ":")
+    ).encode()
 
 
 def test_without_a_side_the_best_quote_before_tells_it() -> None:
@@ -388,7 +390,9 @@ def test_without_a_side_the_best_quote_before_tells_it() -> None:
     prices = (11, 10, 10.5, 12, 10.5)
     trades = [{"ev": "XT", "p": p, "s": 1, "i": str(i), "x": 1} for i, p in enumerate(prices)]
     told = {"ev": "XT", "p": 10, "s": 1, "i": "told", "x": 1, "c": [2]}
-    found = of("massive_crypto", massive(trades[0]), massive(quote), massive(*trades[1:]), massive(told))["trades"]
+    found = of("massive_crypto", massive(trades[0]), massive(quote), massive(*trades[1:]), massive(told))[
+        "trades"
+    ]
     assert [(x["side"], x["side_by"]) for x in found] == [
         ("unknown", "none"), ("sell", "quote"), ("buy", "tick"), ("buy", "quote"), ("sell", "tick"), ("buy", "told"),
     ]  # fmt: skip
