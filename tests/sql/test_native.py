@@ -76,3 +76,8 @@ def test_columns_missing_unknown_or_ragged_are_named() -> None:
         block({"a": "Int64", "b": "Int64"}, {"a": one, "c": one})
     with pytest.raises(ColumnError, match=r"one length expected, found \{'a': 1, 'b': 2\}"):
         block({"a": "Int64", "b": "Int64"}, {"a": one, "b": two})
+
+
+def test_empty_tuples_beside_integers_do_not_make_them_floats() -> None:
+    data = block({"a": "Array(Int64)"}, {"a": [(), (1 << 60,), ()]})
+    assert data.endswith(np.array([0, 1, 1, 1 << 60], "<i8").tobytes())
