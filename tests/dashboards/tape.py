@@ -13,7 +13,7 @@ DAY = START - START % 86400
 DECIMALS = 1
 INTERVALS = (1, 10, 60, 3600)
 LONG_AGO = DAY - 86400
-NAKED, MET = 3000.0, 3230.0
+NAKED, MET = 3000.0, 3231.5
 EDGES = [1e3, 1e4, 1e5]
 
 
@@ -25,8 +25,8 @@ class Print:
     buy: bool
 
 
-# An hour before, a buy and a sell. Then each second two buys of 1 and 3 at and above the best ask, and a sell of 2 at the best bid, as
-# market.write_trades has them.
+# An hour before, a buy and a sell; then each second what market.write_trades has: two buys of 1 and 3 above the
+# best bid, and a sell of 2 at it.
 EARLIER = [
     Print((START - 1800) * S, best_bid(0), 70, True),
     Print((START - 1800) * S, best_bid(0) - 4, 20, False),
@@ -82,10 +82,11 @@ def profile_row(
     open_s: int, time_s: int, closed: bool, poc: float, low: float, high: float
 ) -> dict[str, object]:
     """A profile that tells its POC and range; what else it tells the board does not read."""
-    prices = dict.fromkeys(
-        "developing_poc vah val vah_single val_single vwap vwap_sd tpo_poc tpo_vah tpo_val initial_high initial_low"
-        "".split(), poc
+    unread = (
+        "developing_poc", "vah", "val", "vah_single", "val_single", "vwap", "vwap_sd", "tpo_poc", "tpo_vah",
+        "tpo_val", "initial_high", "initial_low",
     )  # fmt: skip
+    prices = dict.fromkeys(unread, poc)
     return prices | {
         "span": "day", "open_ns": open_s * S, "time_ns": time_s * S, "closed": closed, "whole": not closed,
         "row_step": STEP, "size_decimals": DECIMALS, "buy_lots": 1, "sell_lots": 1, "unknown_lots": 0,

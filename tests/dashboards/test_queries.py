@@ -46,17 +46,6 @@ def test_columns_are_bounded_by_time_and_count(board: Store, monkeypatch: pytest
     assert queries.columns(board, NOBODY, 1, 0, EVER) == []
 
 
-def test_trades_sum_by_bucket_and_aggressor(board: Store) -> None:
-    sums = queries.trade_sums(board, BOOK, 250, START, START + 2)
-    price = [market.best_bid(second) for second in (START, START + 1)]
-    bought = (1 * 0.1 + 3 * 0.3) / 4
-    np.testing.assert_allclose(sums.time_ms, START * 1000 + np.array([125, 375, 1125, 1375]))
-    np.testing.assert_allclose(sums.price, [price[0] + bought, price[0], price[1] + bought, price[1]])
-    np.testing.assert_allclose(sums.size, [4, 2, 4, 2])
-    assert sums.buy.tolist() == [True, False, True, False]
-    assert queries.trade_sums(board, NOBODY, 250, 0, EVER).size.size == 0
-
-
 def test_last_trade(board: Store) -> None:
     assert queries.last_trade(board, BOOK) == market.best_bid(TIMES[-1])
     assert queries.last_trade(board, NOBODY) is None

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 
+from dashboards.board import look
 from dashboards.board.app import open_page
 from dashboards.board.columns import TILE_COLUMNS
 from dashboards.board.queries import Book
 from dashboards.board.reader import FRESH_S, Reader
 from dashboards.board.session import Session
 from sql.client import Store, StoreError, connect
-from tests.dashboards import market
+from tests.dashboards import market, tape
 from tests.dashboards.market import HOLE, NAMES, START, TIMES
 
 I = {"i": " ".join(NAMES)}  # noqa: E741
@@ -67,7 +68,7 @@ def test_rows_hold_what_rests_there(session: Session) -> None:
     two = (bid + ask).reshape(-1, 2).sum(axis=1)
     first_row = market.BASE // 2 - round(session.page.live.data["y"][0] / (2 * market.STEP))
     column = image[first_row : first_row + len(two), second - start]
-    expected = session._scale.index(two)
+    expected = session._picture.scale.index(two)
     np.testing.assert_array_equal(column, expected)
 
 
@@ -83,7 +84,9 @@ def test_state_of_the_url(board: Store) -> None:
     state = I | {"row": "10", "col": "10 s", "lo": "2", "hi": "9", "tz": "UTC"}
     session = Session(Reader(board, Clock()), state)
     assert (session.page.rows.active, session.page.steps.active, session.page.zone.active) == (3, 1, 1)
-    ends = [session._scale.size(end) for end in (session.page.handles.start, session.page.handles.end)]
+    ends = [
+        session._picture.scale.size(end) for end in (session.page.handles.start, session.page.handles.end)
+    ]
     assert ends == pytest.approx([2, 9])
 
 
@@ -133,7 +136,7 @@ def test_every_viewer_has_models_of_their_own(board: Store) -> None:
     documents = [Document(), Document()]
     for document in documents:
         open_page(document, reader)
-    assert [len(document.roots) for document in documents] == [10, 10]
+    assert [len(document.roots) for document in documents] == [17, 17]
     assert all(document.validate() is None for document in documents)
 
 
@@ -181,3 +184,98 @@ def test_all_sessions_share_one_answer() -> None:
     with pytest.raises(StoreError):  # not asked again at once
         reader.newest(book)
     assert store.asked == 3
+
+
+def test_the_tape_is_on_the_page(session: Session) -> None:
+    session.ask(START * 10**9)
+    session.show(START * 10**9)
+    page = session.page
+    flow = page.flow.flow.data
+    total = sum(one.lots for one in tape.PRINTS) / 10**tape.DECIMALS
+    shown = [one for one in tape.PRINTS if one.time_ns >= TIMES[0] * tape.S]
+    assert np.nansum(flow["buy"] - flow["sell"]) == pytest.approx(sum(one.lots for one in shown) / 10)
+    delta = sum(one.lots if one.buy else -one.lots for one in tape.PRINTS) / 10
+    assert flow["cvd"][-1] == pytest.approx(delta)  # with what traded before the page begins
+    broken = flow["right"][np.isnan(flow["cvd"])]
+    assert all(HOLE[0] * 1000 <= at <= (HOLE[-1] + 1) * 1000 for at in broken) and len(broken)
+    status = {name: value[0] for name, value in page.status.data.items()}
+    assert (status["funding"], status["interest"]) == ("+0.0200 %", "950 BTC")
+    assert status["liquidated"] == "L 1.50  S 0.500"
+    assert status["walls"] == [["3,240.0", "ask", "12.5", "+7.9", "1:30"]]
+    assert status["volume"] == f"{total / 1000:.1f}k"
+    assert page.profile.lines.data["label"][-1] == "naked POC 07 Aug"
+    assert page.overlays.levels.data["label"] == ["R 3,245.0 · 72", "S 3,220.5 · 40"]
+    assert "naked poc 3,245.5 binance_futures +10" in page.overlays.levels.data["tip"][0]
+    assert list(page.overlays.forced.data["colour"]) == [look.SELL, look.BUY]
+    assert len(page.overlays.events.data["x"]) == 3
+
+
+def test_the_profile_shares_rows_with_the_heatmap(session: Session) -> None:
+    session.page.rows.active = 2
+    rows = session.page.profile.rows.data
+    height = session._picture.grid.row_height
+    assert np.allclose((np.array(rows["y"]) / height) % 1, 0.5)
+    assert height == market.STEP * 4
+    session.page.rows.active = 1
+
+
+def test_kinds_of_profile(session: Session) -> None:
+    whole = session.page.profile.rows.data["y"]
+    session.page.profile.kind.active = 2
+    session.page.x_range.update(start=(START + 100) * 1000, end=(START + 120) * 1000)
+    session.ask(0)
+    session.show(0)
+    assert session._tape.profile is not None
+    inside = [one for one in tape.PRINTS if START + 100 <= one.time_ns // tape.S < START + 120]
+    assert session._tape.profile.volume.sum() == sum(one.lots for one in inside)
+    assert len(session.page.profile.rows.data["y"]) <= len(whole)
+
+
+def test_footprints_come_close_enough_to_be_read_and_go(session: Session) -> None:
+    page = session.page
+    assert not page.footprint.cells.data["y"]
+    session._toggle_footprints()
+    assert (page.x_range.end - page.x_range.start) / 1000 == 80
+    opens = {round(left / 10_000) * 10 for left in page.footprint.footers.data["left"]}
+    assert TIMES[-1] - 9 in opens
+    assert all(opened % 10 == 0 for opened in opens)
+    assert page.images[0].glyph.global_alpha == 0.8
+    session._toggle_footprints()
+    assert not page.footprint.cells.data["y"]
+    assert page.images[0].glyph.global_alpha == 1.0
+
+
+def test_layers_of_the_url(board: Store) -> None:
+    session = Session(Reader(board, Clock()), I | {"layers": "Trades", "profile": "4 h", "sums": "OI"})
+    page = session.page
+    assert page.layers.active == [1]
+    assert not page.images[0].visible
+    assert [next(part.visible for part in parts) for parts in page.overlays.shown_by_layer] == [True, False]
+    assert (page.profile.kind.active, page.flow.series.active) == (1, 2)
+
+
+def test_no_tape_is_told(board: Store, writer: Store) -> None:
+    names = ("QUIET-USDT", "binance_spot")
+    market.write_depth(writer, "depth_1s", TIMES[:30], names)
+    session = Session(Reader(board, Clock()), {"i": " ".join(names)})
+    session.ask(0)
+    session.show(0)
+    status = {name: value[0] for name, value in session.page.status.data.items()}
+    assert {status[name] for name in ("change", "funding", "interest", "liquidated")} == {"no data"}
+    assert status["sums_words"] == "No trades yet"
+    assert status["poc"] == "\N{EN DASH}"
+    assert not len(session.page.profile.rows.data["y"])
+
+
+def test_a_second_without_news_sends_little(session: Session) -> None:
+    document = Document()
+    for model in session.page.roots().values():
+        document.add_root(model)
+    session.ask(0)
+    session.show(0)
+    sent: list[object] = []
+    document.on_change(sent.append)
+    session.ask(10**9)
+    session.show(10**9)
+    # The words and the book as it is now, which are always sent whole; nothing of the tape.
+    assert len(sent) <= 4
