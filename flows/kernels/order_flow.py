@@ -82,7 +82,7 @@ class InstrumentTape:
         self._bars = np.zeros((tally.SLOTS, tally.FIELDS), np.int64)
         self._bars[:, tally.OPEN_NS] = -1
         self._cell = np.zeros((CELL_PRINTS, 3), np.int64)
-        self._sizes = np.zeros((2, tally.SIZES), np.int64)
+        self._sizes = np.zeros(tally.SIZES, np.int64)
         self._edges = np.zeros((len(SIZE_EDGES), 2), np.int64)
         self._bar_rows, self._large_rows = _buffers()
         self._flow: list[Row] = []
@@ -263,7 +263,7 @@ class InstrumentTape:
         self._cell *= (by_price, by_size, 1)
         self._sizes *= by_size
         m[[tally.LAST_PRICE, tally.GROUP_HIGH, tally.GROUP_LOW]] *= by_price
-        m[tally.GROUP_LOTS] *= by_size
+        m[[tally.GROUP_LOTS, tally.THRESHOLD]] *= by_size
         _rescale_product(m[tally.GROUP_HIGH_LIMB : tally.GROUP_LOW_LIMB + 1], by_price * by_size)
         self._footprints.rescale(by_price, by_size)
         self._profiles.rescale(by_price, by_size)
@@ -338,7 +338,7 @@ class InstrumentTape:
         meta, held, sizes, cell = (np.frombuffer(x, np.int64) for x in arrays)
         self._meta[:] = meta
         self._bars = held.reshape(tally.SLOTS, tally.FIELDS).copy()
-        self._sizes = sizes.reshape(2, tally.SIZES).copy()
+        self._sizes = sizes.copy()
         self._cell = np.concatenate((cell.reshape(-1, 3), np.zeros((CELL_PRINTS, 3), np.int64)))
         self._gaps.load(gaps)
         self._footprints.load(footprints)
