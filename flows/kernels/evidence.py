@@ -84,10 +84,8 @@ class VenueEvidence:
 
     def _wall(self, row: dict[str, Any]) -> tuple[int, bool]:
         known_ns, step = max(row["time_ns"], row["known_ns"]), float(row["bin_step"])
-        price, ratio = (
-            (row["price_row"] + 0.5) * step,
-            min(max(row["weighted_size"] / row["threshold"], 0.0), 2.0),
-        )
+        price = (row["price_row"] + 0.5) * step
+        ratio = min(max(row["weighted_size"] / row["threshold"], 0.0), 2.0)
         new = (known_ns, int(row["version"]), price, ratio, row["known_ns"], bool(row["ended"]))
         walls = self._walls.setdefault(minute_of(known_ns), {})
         key = f"{row['side']} {price!r} {row['from_ns']}"
