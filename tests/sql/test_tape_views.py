@@ -212,8 +212,9 @@ def test_forex_sessions_of_cvd_begin_at_five_in_new_york(writer: Store, analyst:
 def test_cvd_of_all_venues_leaves_out_who_went_silent_and_says_so(writer: Store, analyst: Store) -> None:
     trades = [t for t in random_trades(3, 7200, "abc", every_s=20) if t.venue != "c" or t.time_ns < at(3600)]
     name = store_tape(writer, trades)
-    found = ask(analyst, "cvd_all_venues", "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale",
-                instrument=name, interval_s=60, from_time=iso(6000), to_time=iso(7200))  # fmt: skip
+    columns = "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale"
+    found = ask(analyst, "cvd_all_venues", columns, instrument=name, interval_s=60,
+                from_time=iso(6000), to_time=iso(7200))  # fmt: skip
     alive = [t for t in trades if t.venue != "c"]
     signed = [(t.time_ns, t.size * ((t.side == "buy") - (t.side == "sell"))) for t in alive]
     assert len(found) == len({t.time_ns // (60 * SECOND_NS) for t in alive if t.time_ns >= at(6000)})
@@ -345,7 +346,8 @@ def test_footprints_of_all_venues_add_up(writer: Store, analyst: Store) -> None:
     for row in found:
         cell = expected[row[:2]]
         buy, sell, total = (
-            math.fsum(t.size for t in cell if t.side in sides) for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
+            math.fsum(t.size for t in cell if t.side in sides)
+            for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
         )  # fmt: skip
         assert row[2:6] == pytest.approx((buy, sell, buy - sell, total))
         bar = {t.venue for t in trades if t.time_ns // (10 * SECOND_NS) * 10 == row[0]}
