@@ -1,19 +1,22 @@
 """Compile the kernels into numba's cache: `python -m flows.kernels.warm`, a part of `make setup`.
 
-The cache is keyed by the source file's time and by the CPU. It does not see a change of `connectors.book_sync`,
-whose rule is compiled into the kernel, so this drops what is older than that file.
+The cache is keyed by the source file's time and by the CPU. It does not see a change of what is compiled into a file
+from another (`_INSIDE`), so this drops what is older than that.
 """
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 
-from connectors import book_sync
+from connectors import book_sync, venue
 from connectors.record import Record, encode_line
 from connectors.venue import market
-from flows.kernels import book, profile
+from flows.kernels import book, profile, reading, trades
 from flows.kernels.depth import DepthKernel
+from flows.kernels.order_flow import InstrumentTape
+from flows.kernels.prints import Prints
 from flows.kernels.tape import TapeKernel
 
 _FRAMES = (
@@ -27,13 +30,24 @@ _KRAKEN = (
 )
 
 
+_TRADE = (
+    b'{"topic":"publicTrade.WARMUP","type":"snapshot","ts":1000,"data":[{"T":%d,"s":"WARMUP","S":"Buy","v":"1","p":"2",'
+    b'"i":"%d","BT":false}]}'
+)
+_INSIDE = {
+    "book": (book_sync.__file__,),
+    "trades": (book_sync.__file__, book.__file__, venue.__file__),
+}
+
+
 def drop_stale() -> None:
-    """Remove compiled code older than the rule it has inside."""
-    rule = Path(book_sync.__file__).stat().st_mtime
+    """Remove compiled code older than what it has inside."""
     folder = Path(str(book.run.stats.cache_path))
-    for cached in folder.glob("book.*.nb*"):
-        if cached.stat().st_mtime < rule:
-            cached.unlink()
+    for name, sources in _INSIDE.items():
+        newest = max(Path(source).stat().st_mtime for source in sources)
+        for cached in folder.glob(f"{name}.*.nb*"):
+            if cached.stat().st_mtime < newest:
+                cached.unlink()
 
 
 def warm() -> None:
@@ -50,6 +64,7 @@ def warm() -> None:
         book.count_jump(warmed.window, warmed.meta)
     assert np.any([warmed.live for warmed in books.values()])
     _warm_limited()
+    _warm_order_flow()
     _warm_profiles()
 
 
@@ -63,7 +78,31 @@ def _warm_limited() -> None:
     warmed.limit(1)
     warmed.reach()
     assert warmed.would_agree(kernel._ticks, kernel._lots)
-    TapeKernel(served, 0).on_records([Record(b"BTC/USD", 0, line)])
+    _warm_tape()
+
+
+def _warm_tape() -> None:
+    """A trade of each of two connections, then one of which more ids are known than there was room for."""
+    kernel = TapeKernel(market("bybit_linear"), 0)
+    lines = b"".join(encode_line(2_000_000_000 * i, b"warm-%d" % i, _TRADE % (2000 * i, i)) for i in (1, 2))
+    kernel.on_records([Record(b"WARMUP", 0, lines)])
+    (warmed,) = kernel._readings.values()
+    assert warmed.meta[trades.MISSED] == 2
+    trades.grow(warmed.seen, np.zeros((2, 2 * reading.IDS), np.uint64))
+    trades.origin_hash(warmed.key, 0)
+
+
+def _warm_order_flow() -> None:
+    """What trades go through: in order, late, far apart, and the second profile of each session."""
+    times = np.array([0, 0, 70, 65, 200, 210, 300], np.int64) * 10**9
+    ones, zeros = np.ones(len(times), np.int64), np.zeros(len(times), np.int8)
+    prices, ids = ones * 100_000, zeros.astype(np.uint64)
+    prices[1] += 1000
+    tape = InstrumentTape("WARM-UP", "warm", "crypto")
+    tape.set_row_step(Decimal("0.1"))
+    tape.take(Prints(times, times, prices, ones, zeros + np.int8(1), zeros.astype(np.bool_), ids, 2, 0))
+    tape.on_clock(10**12, 10**12)
+    assert tape.rows()
 
 
 def _warm_profiles() -> None:

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from sql.client import Store, StoreError, connect
 from sql.data_dir import embedded_store, password
+from sql.native import Words
 
 KINDS = {
     "u8": "UInt8",
@@ -63,6 +64,9 @@ def batches(draw: st.DrawFn) -> dict[str, Any]:
     batch: dict[str, Any] = {name: draw(hnp.arrays(dtype, rows)) for name, dtype in DTYPES.items()}
     for name in ("text", "name"):
         batch[name] = draw(st.lists(TEXT, min_size=rows, max_size=rows))
+    if draw(st.booleans()):
+        texts = tuple(dict.fromkeys(batch["name"]))
+        batch["name"] = Words(texts, np.array([texts.index(x) for x in batch["name"]], np.int32))
     for name, dtype in (("sizes", "f4"), ("ids", "u8")):
         batch[name] = [draw(hnp.arrays(dtype, draw(st.integers(0, 4)))) for _ in range(rows)]
     return batch

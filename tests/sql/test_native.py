@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sql.native import Column, ColumnError, block, varint
+from sql.native import Column, ColumnError, Words, block, varint
 
 
 def test_a_block_as_clickhouse_documents_it() -> None:
@@ -18,6 +18,24 @@ def test_arrays_are_their_ends_and_then_all_values() -> None:
 
 def test_low_cardinality_travels_as_plain_string() -> None:
     assert b"\x06String" in block({"s": "LowCardinality(String)"}, {"s": ["a"]})
+
+
+def test_words_are_a_dictionary_and_which_of_it_each_row_has() -> None:
+    data = block({"s": "LowCardinality(String)"}, {"s": Words(("a", "bc"), np.array([1, 0, 1], np.int32))})
+    head = b"\x01\x03\x01s\x16LowCardinality(String)"
+    assert (
+        data
+        == head + np.array([1, 0x600, 2], "<u8").tobytes() + b"\x01a\x02bc" + b"\x03" + bytes(7) + b"\1\0\1"
+    )
+    with pytest.raises(ColumnError, match="few"):
+        block({"s": "String"}, {"s": Words(("a",), np.array([0], np.int32))})
+
+
+def test_words_are_joined_by_their_texts() -> None:
+    one, other = Words(("a", "b"), np.array([0, 1], np.int32)), Words(("b", "c"), np.array([1, 0], np.int32))
+    both = Words.joined([one, other])
+    assert list(both) == ["a", "b", "c", "b"] and len(both.texts) == 3
+    assert list(both[1:3]) == ["b", "c"]
 
 
 @pytest.mark.parametrize(
