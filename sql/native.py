@@ -137,12 +137,7 @@ def _arrays(kind: str, column: Column) -> list[bytes]:
         return [ends.tobytes()]
     if kind == "String":
         return [ends.tobytes(), _strings([text for texts in column for text in texts])]
-<<<<<<< Updated upstream
-    return [ends.tobytes(), _numbers(kind, np.concatenate(list(column))).tobytes()]
-=======
-    # An empty tuple has no type; numpy would make it one of floats, and all others with it.
     return [ends.tobytes(), _numbers(kind, np.concatenate([x for x in column if len(x)])).tobytes()]
->>>>>>> Stashed changes
 
 
 def _numbers(kind: str, column: Column) -> Array:

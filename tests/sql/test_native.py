@@ -16,6 +16,10 @@ def test_arrays_are_their_ends_and_then_all_values() -> None:
     assert data == head + np.array([2, 2, 3], "<u8").tobytes() + np.array([1, 2, 3], "<f4").tobytes()
 
 
+def test_an_empty_array_leaves_the_type_of_the_others() -> None:
+    assert block({"a": "Array(Int64)"}, {"a": [(), (2**63 - 1,)]}).endswith((2**63 - 1).to_bytes(8, "little"))
+
+
 def test_low_cardinality_travels_as_plain_string() -> None:
     assert b"\x06String" in block({"s": "LowCardinality(String)"}, {"s": ["a"]})
 
