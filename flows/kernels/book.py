@@ -44,6 +44,7 @@ RESTARTED = 14  # the same for a live book, and what the venue did not tell befo
 SUBSCRIPTION = 15  # an answer to a request to follow a book
 MISMATCH = 16  # applied, and the book is not the one that the message's checksum is of: it is void
 TRADES = 17  # a line for the tape; `run` stops for it while the book is live
+ROOM = 18  # the ledger of the trades against the book needs room; the line has not been touched
 
 # Why a line is BAD.
 BAD_FRAME = 1  # not an object, or cut short
@@ -114,8 +115,7 @@ N_BIDS = 52  # levels a side, window and far
 N_ASKS = 53
 WORST_BID = 54  # no bid of the window is below, no ask above
 WORST_ASK = 55
-TRADE_KIND = 56  # the trades that count are single fills (1) or aggregates (2); 0: none was heard yet
-META = 57
+META = 56
 
 # The first fields of a wire array, before its three tables (see `flows.kernels.depth.wire_array`).
 WIRE_SHAPE = 3

@@ -70,18 +70,20 @@ from connectors import instruments, record
 from connectors.book_sync import Rule
 from connectors.record import Line, Record
 from connectors.venue import MALFORMED, BookWire, Instrument, Market, ParseError, Role, Shape, Trade
+from flows.kernels import against, walls
 from flows.kernels import book as b
-from flows.kernels import walls
+from flows.kernels import trades as t
 from flows.kernels.block import Block
 from flows.kernels.order_book import TICK_MAX, OrderBook, OverflowedError
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, Int64s, Levels, covered, limits
+from flows.kernels.trade_spec import trade_spec
 from flows.kernels.walls import Walls
 
 GRACE_MS = 250
 ROWS_WAIT_MS = 500  # rows wait so long for those of silent books: the `!clock` line is on its way, or stalls
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
-TRADE_AGE_MS_MAX = 2000  # older ones, as some venues tell at a subscription, say nothing of the book
+TRADES_MAX = 4096  # of one message that `Market.parse` need not read
 LEVELS_MAX = 1 << 20  # of one message
 PAYLOAD_HEAD_BYTES = 4096
 DUMP_VERSION = 4
@@ -159,6 +161,8 @@ class DepthKernel:
         self.counts: Counter[str] = Counter()
         self._ticks = np.empty(LEVELS_MAX, np.int64)
         self._lots = np.empty(LEVELS_MAX, np.int64)
+        self._spec = trade_spec(market)
+        self._trades = np.empty((TRADES_MAX, t.ROW), np.int64)
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
@@ -200,22 +204,14 @@ class DepthKernel:
 
     def _on_lines(self, book: OrderBook, body: bytes) -> None:
         buf = np.frombuffer(body, np.uint8)
-        run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
+        run, clock, ticks, lots, wire = against.run, self._clock, self._ticks, self._lots, self._wire
+        spec, scratch = self._spec, self._trades
         pos = 0
         while pos < len(body):
             code, start, pos = run(
-                buf,
-                pos,
-                book.window,
-                book.far_key,
-                book.far_lots,
-                book.meta,
-                clock,
-                ticks,
-                lots,
-                wire,
-                book.ledger,
-            )
+                buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire, book.ledger,
+                book.tape, spec, book.name, scratch,
+            )  # fmt: skip
             if code == b.END:
                 return
             try:
@@ -227,7 +223,7 @@ class DepthKernel:
 
     def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
         """Do what `book.run` stopped for; returns where it goes on."""
-        if code in (b.CLOSE, b.GROW, b.RESTARTED, b.FINER):
+        if code in (b.CLOSE, b.GROW, b.ROOM, b.RESTARTED, b.FINER):
             return start if self._made_way(book, code, body, start, end) else end
         handlers: dict[int, _Handler] = {
             b.TRADES: self._on_trades,
@@ -251,6 +247,8 @@ class DepthKernel:
             return self._finer(book, body, start, end)
         if code == b.GROW:
             book.make_room()
+        elif code == b.ROOM:
+            book.make_ledger_room(len(self._trades))
         elif code == b.RESTARTED:
             self._reset(book, int(m[b.EVENT_MS]) * 1_000_000, "the venue began anew", int(m[b.RECV]))
         elif book.would_agree(self._ticks, self._lots):
@@ -522,17 +520,27 @@ class DepthKernel:
 
     def _on_trade(self, book: OrderBook, trade: Trade, recv_ns: int) -> None:
         m = book.meta
-        m[b.TRADE_KIND] = m[b.TRADE_KIND] or 1 + trade.aggregated
-        ms = trade.event_ns // 1_000_000 if self._market.wire.timed else recv_ns // 1_000_000
+        if book.tape[t.KIND] < 0:
+            book.tape[t.KIND] = trade.aggregated
         tick, part = divmod(trade.price.scaleb(int(m[b.PRICE_DECIMALS])), 1)
         lots = int(trade.size.scaleb(int(m[b.SIZE_DECIMALS])))
-        if m[b.TRADE_KIND] != 1 + trade.aggregated or ms < self._clock[0] - TRADE_AGE_MS_MAX:
-            return
-        if part or tick > TICK_MAX or lots > b.LOTS_MAX:  # no size of this book
-            return
-        side = {"sell": 0, "buy": 1}.get(trade.side, int(int(tick) >= m[b.BEST_ASK]))
-        if not book.trade(int(tick), lots, side, ms):
-            self.counts["trades_unfollowed"] += 1
+        if part or tick > TICK_MAX or not 0 < lots <= b.LOTS_MAX or book.tape[t.KIND] != trade.aggregated:
+            return  # no size of this book
+        book.make_ledger_room(1)
+        time_ns = trade.event_ns if self._market.wire.timed else recv_ns
+        sign = {"buy": 1, "sell": -1}.get(trade.side, 0)
+        against.put(
+            book.window,
+            book.far_key,
+            book.far_lots,
+            m,
+            self._clock,
+            book.ledger,
+            int(tick),
+            lots,
+            sign,
+            time_ns,
+        )
 
     # Instruments.
 

@@ -46,7 +46,7 @@ ENTRY = 17
 WAIT_MS = 250
 REFILL_MS = 500
 IDLE_MS = 1000
-ENTRIES_MIN, ENTRIES_MAX = 32, 4096
+ENTRIES_MIN = 32
 
 _compile = nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 _inline = nb.njit(inline="always")
@@ -91,15 +91,13 @@ def _forget(ledger, at):
 
 @_compile
 def trade(ledger, key, lots, shown, is_best, ms):
-    """A trade against the size at a price, of which the book shows `shown`; False: the ledger needs room."""
+    """A trade against the size at a price, of which the book shows `shown`. There must be room for one more entry."""
     n = ledger[COUNT]
     at = np.int64(HEAD)
     end = HEAD + n * ENTRY
     while at < end and ledger[at + KEY] != key:
         at += ENTRY
     if at == end:
-        if at + ENTRY > ledger.shape[0]:
-            return False
         ledger[at : at + ENTRY] = 0
         ledger[at + KEY], ledger[at + SHOWN], ledger[at + START] = key, shown, shown
         ledger[COUNT] = n + 1
@@ -117,7 +115,6 @@ def trade(ledger, key, lots, shown, is_best, ms):
     ledger[at + EXECUTED] += lots
     ledger[at + HEARD] += lots
     ledger[at + FILL_MS] = max(ms, ledger[at + FILL_MS])
-    return True
 
 
 @_compile

@@ -12,7 +12,7 @@ import numpy as np
 
 from connectors.book_sync import Rule
 from flows.kernels import book as b
-from flows.kernels import ledger
+from flows.kernels import ledger, trades
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, NO_BIDS, Int64s, Levels
 
 COLUMN_BINS = 704  # at least 640 around the mid, after alignment to 64
@@ -39,6 +39,8 @@ class OrderBook:
         "key",
         "ledger",
         "meta",
+        "name",
+        "tape",
         "waiting",
         "waiting_bytes",
         "window",
@@ -52,6 +54,9 @@ class OrderBook:
         self.bin_step: Decimal | None = None
         self.covered: Int64s = np.zeros(2, np.int64)
         self.ledger: Int64s = np.zeros(ledger.HEAD + ledger.ENTRIES_MIN * ledger.ENTRY, np.int64)
+        self.tape: Int64s = np.zeros(trades.META, np.int64)
+        self.tape[trades.KIND] = -1
+        self.name = np.frombuffer(key or b"\0", np.uint8)
         self.waiting: deque[bytes] = deque()
         self.waiting_bytes = 0
         self._allocate(0, 0, FAR_MIN)
@@ -126,15 +131,11 @@ class OrderBook:
         m[b.RECEIVED], m[b.HEARD] = m[b.RECV], m[b.SECOND]
         b.follow(self.ledger, self.window, self.far_key, self.far_lots, m, m[b.EVENT_MS])
 
-    def trade(self, tick: int, lots: int, side: int, ms: int) -> bool:
-        """A trade against the size of a side (0 bid, 1 ask) at `ms` UTC; False: the ledger is full."""
-        shown = b.lots_at(self.window, self.far_key, self.far_lots, self.meta, tick, side)
-        is_best = tick == self.meta[b.BEST_BID + side]
-        while not ledger.trade(self.ledger, tick * 2 + side, lots, shown, is_best, ms):
-            if len(self.ledger) > ledger.ENTRIES_MAX * ledger.ENTRY:
-                return False
+    def make_ledger_room(self, count: int) -> None:
+        """See that `count` more prices can have traded."""
+        wanted = ledger.HEAD + (self.ledger.item(ledger.COUNT) + count) * ledger.ENTRY
+        while len(self.ledger) < wanted:
             self.ledger = np.concatenate([self.ledger, np.zeros_like(self.ledger[ledger.HEAD :])])
-        return True
 
     def close_ledger(self, end_ms: int) -> Int64s:
         """The ledger of the second that ends at `end_ms`: int64[n, ledger.ENTRY], a row a price that traded."""
@@ -321,6 +322,7 @@ class OrderBook:
             "covered": self.covered.tobytes(),
             "bin_step": None if self.bin_step is None else str(self.bin_step),
             "waiting": list(self.waiting),
+            "tape": self.tape.tobytes(),
             "ledger": self.ledger[: ledger.HEAD + self.ledger.item(ledger.COUNT) * ledger.ENTRY].tobytes(),
         }
 
@@ -333,9 +335,9 @@ class OrderBook:
         self.bin_step = None if state["bin_step"] is None else Decimal(state["bin_step"])
         for line in state["waiting"]:
             self.wait(line)
+        self.tape = np.frombuffer(state["tape"], np.int64).copy()
         entries = np.frombuffer(state["ledger"], np.int64)
-        while len(self.ledger) < len(entries):
-            self.ledger = np.concatenate([self.ledger, np.zeros_like(self.ledger[ledger.HEAD :])])
+        self.make_ledger_room(len(entries) // ledger.ENTRY)
         self.ledger[: len(entries)] = entries
         ticks, lots, sides = (
             np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True)

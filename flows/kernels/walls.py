@@ -215,7 +215,7 @@ class Walls:
 
     def _price(self, price_row: int) -> float:
         """Lower edge of a bin."""
-        return price_row * self._bin_ticks / 10 ** self._decimals[0]
+        return price_row * self._bin_ticks / float(10 ** self._decimals[0])
 
     # State.
 
