@@ -6,13 +6,21 @@ The JSON is committed, so that a deployment needs no build step; a test holds it
 import json
 from pathlib import Path
 
-from dashboards.grafana import panels
+from dashboards.grafana import panels, tape_panels
 from dashboards.grafana.panels import SOURCE, Json
 
 BOARDS = Path(__file__).parent / "boards"
 # Version of Grafana's classic dashboard model.
 SCHEMA_VERSION = 42
 WIDTH = 24
+VENUES_AND_ALL = """SELECT venue FROM
+(
+    SELECT 'all' AS venue, 0 AS place
+    UNION ALL
+    SELECT DISTINCT toString(venue), 1 FROM market.instrument_names WHERE instrument = ${instrument:singlequote}
+)
+ORDER BY place, venue"""
+Rows = list[tuple[int, list[tuple[int, Json]]]]  # height, then width and panel
 
 
 def depth() -> Json:
@@ -24,10 +32,37 @@ def depth() -> Json:
         (7, [(12, panels.order_flow()), (12, panels.volume())]),
         (8, [(12, panels.gaps()), (12, panels.dead_letters())]),
     ]
+    text = "One order book over time: resting size by price, best prices, imbalance, flow, and holes."
+    return _board("depth", "Depth", text, variables(), rows)
+
+
+def tape() -> Json:
+    """The tape board: what traded of one instrument, on one venue or on all."""
+    rows = [
+        (
+            14,
+            [
+                (16, tape_panels.volume_heatmap()),
+                (5, tape_panels.profile()),
+                (3, tape_panels.profile_levels()),
+            ],
+        ),
+        (9, [(24, tape_panels.price_and_value())]),
+        (7, [(12, tape_panels.delta_bars()), (12, tape_panels.cvd(by_size=False))]),
+        (9, [(12, tape_panels.delta_heatmap()), (12, tape_panels.cvd(by_size=True))]),
+        (7, [(12, tape_panels.liquidations()), (12, tape_panels.funding())]),
+        (8, [(12, tape_panels.walls()), (12, tape_panels.levels())]),
+        (8, [(10, tape_panels.large_trades()), (7, tape_panels.naked_pocs()), (7, tape_panels.venues())]),
+    ]
+    text = "What traded of one instrument: volume by price and time, profiles, delta, walls and levels."
+    return _board("tape", "Tape", text, tape_variables(), rows)
+
+
+def _board(name: str, title: str, text: str, variables: list[Json], rows: Rows) -> Json:
     return {
-        "uid": "isotherm-depth",
-        "title": "Depth",
-        "description": "One order book over time: resting size by price, best prices, imbalance, flow, and holes.",
+        "uid": f"isotherm-{name}",
+        "title": title,
+        "description": text,
         "tags": ["isotherm"],
         "schemaVersion": SCHEMA_VERSION,
         "editable": False,
@@ -36,7 +71,7 @@ def depth() -> Json:
         "time": {"from": "now-15m", "to": "now"},
         "timezone": "browser",
         "timepicker": {"refresh_intervals": ["1s", "5s", "10s", "1m"]},
-        "templating": {"list": variables()},
+        "templating": {"list": variables},
         "annotations": {"list": []},
         "panels": placed(rows),
     }
@@ -56,7 +91,22 @@ def variables() -> list[Json]:
     ]
 
 
-def placed(rows: list[tuple[int, list[tuple[int, Json]]]]) -> list[Json]:
+def tape_variables() -> list[Json]:
+    """What is chosen at the top of the tape board."""
+    return [
+        _queried(
+            "instrument",
+            "Instrument",
+            "SELECT DISTINCT instrument FROM market.instrument_names ORDER BY instrument",
+        ),
+        _queried("venue", "Venue", VENUES_AND_ALL),
+        _chosen("interval", "Bars", {"10 s": "10s", "1 min": "1m", "1 h": "1h"}),
+        _chosen("shown", "Volume", {"all": "total", "bought": "buy", "sold": "sell"}),
+        _chosen("rows", "Rows at most", {"120": "120", "60": "60", "30": "30", "240": "240"}),
+    ]
+
+
+def placed(rows: Rows) -> list[Json]:
     """Panels with ids and positions: `rows` of a height and panels by width, 24 to a row.
 
     Raises:
@@ -115,4 +165,5 @@ def _chosen(name: str, label: str, values: dict[str, str]) -> Json:
 
 if __name__ == "__main__":
     BOARDS.mkdir(exist_ok=True)
-    (BOARDS / "depth.json").write_text(text(depth()), encoding="utf-8")
+    for board, made in (("depth", depth()), ("tape", tape())):
+        (BOARDS / f"{board}.json").write_text(text(made), encoding="utf-8")

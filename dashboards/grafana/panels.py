@@ -16,6 +16,8 @@ PLUGIN = "4.20.0"
 # How the plugin's backend shapes an answer: one field per label and time, or the rows as they are.
 TIME_SERIES, TABLE = 0, 1
 COLUMNS_MAX = 600
+LINE: Json = {"drawStyle": "line", "lineWidth": 1, "showPoints": "never"}
+BARS: Json = {"drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0}
 ROWS = 120
 
 # The rows of the table chosen, averaged to what the panel can draw: whole multiples of the table's interval.
@@ -88,7 +90,7 @@ def heatmap() -> Json:
         " the intervals that knew it, summed over the bins of its row. Empty: known to be empty, or not known;"
         " a hole over all prices is a time without a live book."
     )
-    return _panel("heatmap", "Order book depth", text, CELLS, TIME_SERIES, "short", options) | {
+    return panel("heatmap", "Order book depth", text, CELLS, TIME_SERIES, "short", options) | {
         "maxDataPoints": COLUMNS_MAX
     }
 
@@ -141,7 +143,7 @@ WHERE {BOOK} AND $__timeFilter_ms(t.time)
 GROUP BY time
 ORDER BY time"""
     text = "Size traded in each interval by aggressor, in base currency: buys above zero, sells below."
-    colours = [_colour("buys", "green"), _colour("sells", "red")]
+    colours = [colour("buys", "green"), colour("sells", "red")]
     return _bars("Traded volume", text, sql, "short", colours)
 
 
@@ -156,7 +158,7 @@ WHERE {BOOK} AND $__timeFilter(m.time)"""
         "The newest interval of the time range: mid (quote currency), spread (basis points of it), imbalance"
         " within 10 basis points, and how long ago the newest message in it was received."
     )
-    units = [_unit("spread", "suffix: bp"), _unit("imbalance_10_bp", "percentunit"), _unit("book_age", "s")]
+    units = [unit("spread", "suffix: bp"), unit("imbalance_10_bp", "percentunit"), unit("book_age", "s")]
     options = {
         "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
         "orientation": "horizontal",
@@ -164,7 +166,7 @@ WHERE {BOOK} AND $__timeFilter(m.time)"""
         "graphMode": "none",
         "textMode": "value_and_name",
     }
-    return _panel("stat", "Book now", text, sql, TABLE, "short", options, units)
+    return panel("stat", "Book now", text, sql, TABLE, "short", options, units)
 
 
 def gaps() -> Json:
@@ -175,9 +177,9 @@ WHERE {BOOK} AND $__timeFilter_ms(lost)
 ORDER BY lost DESC
 LIMIT 200"""
     text = "Each loss of the book: when, until the next snapshot, and why. Its time is a hole in the panels above."
-    units = [_unit(name, "dateTimeAsIso") for name in ("lost", "restored")]
-    units += [_unit("hole_s", "s"), _unit("update_id", "none")]
-    return _panel("table", "Gaps", text, sql, TABLE, "none", {"showHeader": True}, units)
+    units = [unit(name, "dateTimeAsIso") for name in ("lost", "restored")]
+    units += [unit("hole_s", "s"), unit("update_id", "none")]
+    return panel("table", "Gaps", text, sql, TABLE, "none", {"showHeader": True}, units)
 
 
 def dead_letters() -> Json:
@@ -189,8 +191,8 @@ GROUP BY topic, reason
 ORDER BY lines DESC
 LIMIT 200"""
     text = "Lines of all venues that could not be used and were set aside, counted by topic and reason."
-    units = [_unit("newest", "dateTimeAsIso"), _unit("lines", "none")]
-    return _panel("table", "Dead letters", text, sql, TABLE, "none", {"showHeader": True}, units)
+    units = [unit("newest", "dateTimeAsIso"), unit("lines", "none")]
+    return panel("table", "Dead letters", text, sql, TABLE, "none", {"showHeader": True}, units)
 
 
 def target(sql: str, shape: int) -> Json:
@@ -208,31 +210,28 @@ def target(sql: str, shape: int) -> Json:
 
 
 def _lines(title: str, text: str, sql: str, unit: str, custom: Json, decimals: int | None) -> Json:
-    drawn = _series(
-        title, text, sql, unit, {"drawStyle": "line", "lineWidth": 1, "showPoints": "never"} | custom
-    )
+    drawn = series(title, text, sql, unit, LINE | custom)
     if decimals is not None:
         drawn["fieldConfig"]["defaults"]["decimals"] = decimals
     return drawn
 
 
 def _bars(title: str, text: str, sql: str, unit: str, overrides: Sequence[Json] = ()) -> Json:
-    return _series(
-        title, text, sql, unit, {"drawStyle": "bars", "fillOpacity": 80, "lineWidth": 0}, overrides
-    )
+    return series(title, text, sql, unit, BARS, overrides)
 
 
-def _series(title: str, text: str, sql: str, unit: str, custom: Json, overrides: Sequence[Json] = ()) -> Json:
+def series(title: str, text: str, sql: str, unit: str, custom: Json, overrides: Sequence[Json] = ()) -> Json:
+    """A panel of lines or bars over time; `custom` how they are drawn, e.g. LINE or BARS."""
     options = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
         "tooltip": {"mode": "multi", "sort": "none"},
     }
-    drawn = _panel("timeseries", title, text, sql, TIME_SERIES, unit, options, overrides)
+    drawn = panel("timeseries", title, text, sql, TIME_SERIES, unit, options, overrides)
     drawn["fieldConfig"]["defaults"]["custom"] = {"spanNulls": False, "axisPlacement": "right"} | custom
     return drawn | {"maxDataPoints": COLUMNS_MAX}
 
 
-def _panel(
+def panel(
     kind: str,
     title: str,
     text: str,
@@ -242,6 +241,7 @@ def _panel(
     options: Json,
     overrides: Sequence[Json] = (),
 ) -> Json:
+    """A panel of one query: its `text` says what it shows, `unit` is of all fields without an override."""
     return {
         "type": kind,
         "title": title,
@@ -261,15 +261,18 @@ def _known(column: str) -> str:
     return f"avgOrNullIf({column}, NOT isNaN({column}))"
 
 
-def _unit(field: str, unit: str) -> Json:
-    return _override(field, "unit", unit)
+def unit(field: str, unit: str) -> Json:
+    """The unit of one field."""
+    return override(field, "unit", unit)
 
 
-def _colour(field: str, colour: str) -> Json:
-    return _override(field, "color", {"mode": "fixed", "fixedColor": colour})
+def colour(field: str, colour: str) -> Json:
+    """The colour of one field."""
+    return override(field, "color", {"mode": "fixed", "fixedColor": colour})
 
 
-def _override(field: str, name: str, value: object) -> Json:
+def override(field: str, name: str, value: object) -> Json:
+    """One property of one field."""
     return {
         "matcher": {"id": "byName", "options": field},
         "properties": [{"id": name, "value": value}],

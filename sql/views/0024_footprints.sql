@@ -10,6 +10,7 @@ CREATE OR REPLACE VIEW market.footprint_cells_{interval}
     time DateTime('UTC') COMMENT 'Open time of the bar (UTC, whole seconds)',
     price Float64 COMMENT 'Lower edge of the price row (quote currency)',
     row_step Float64 COMMENT 'Height of the row (quote currency)',
+    whole Bool COMMENT 'True: every trade of the bar is known to be in it; false: some may be missing (true or false)',
     buy Float64 COMMENT 'Volume of aggressive buying in the row (base currency)',
     sell Float64 COMMENT 'Volume of aggressive selling in the row (base currency)',
     unknown Float64 COMMENT 'Volume in the row whose aggressor nobody knows (base currency)',
@@ -22,7 +23,7 @@ CREATE OR REPLACE VIEW market.footprint_cells_{interval}
     is_poc Bool COMMENT 'True: the row of the bar with most volume (true or false)'
 )
 AS SELECT
-    instrument, venue, time, row * row_step AS price, row_step, buy_lots / lots AS buy, sell_lots / lots AS sell,
+    instrument, venue, time, row * row_step AS price, row_step, whole, buy_lots / lots AS buy, sell_lots / lots AS sell,
     unknown_lots / lots AS unknown, (buy_lots - sell_lots) / lots AS delta, total_lots / lots AS total,
     buy_flag AS buy_imbalance, sell_flag AS sell_imbalance, buy_run AS buy_stack, sell_run AS sell_stack, row = poc AS is_poc
 FROM
@@ -58,7 +59,7 @@ FROM
         FROM
         (
             SELECT
-                instrument, venue, toDateTime(intDiv(open_ns, 1000000000), 'UTC') AS time, row_step,
+                instrument, venue, toDateTime(intDiv(open_ns, 1000000000), 'UTC') AS time, row_step, whole,
                 intExp10(size_decimals) AS lots, price_row AS rows, rows[1] + rows[-1] AS low_high, buy_lots AS buys,
                 sell_lots AS sells, unknown_lots AS unknowns
             FROM market.footprints FINAL
@@ -77,6 +78,7 @@ CREATE OR REPLACE VIEW market.footprint_all_venues_{interval}
     time DateTime('UTC') COMMENT 'Open time of the bar (UTC, whole seconds)',
     price Float64 COMMENT 'Lower edge of the price row (quote currency)',
     row_step Float64 COMMENT 'Height of the row (quote currency)',
+    whole Bool COMMENT 'True: every trade of the bar is known to be in it; false: some may be missing (true or false)',
     buy Float64 COMMENT 'Volume of aggressive buying in the row (base currency)',
     sell Float64 COMMENT 'Volume of aggressive selling in the row (base currency)',
     unknown Float64 COMMENT 'Volume in the row whose aggressor nobody knows (base currency)',
@@ -90,7 +92,7 @@ CREATE OR REPLACE VIEW market.footprint_all_venues_{interval}
     venues Array(String) COMMENT 'Venues that traded in the bar and are added up, in all its rows (name)'
 )
 AS SELECT
-    instrument, time, row * row_step AS price, row_step, buy_lots / lots AS buy, sell_lots / lots AS sell,
+    instrument, time, row * row_step AS price, row_step, whole, buy_lots / lots AS buy, sell_lots / lots AS sell,
     unknown_lots / lots AS unknown, (buy_lots - sell_lots) / lots AS delta, total_lots / lots AS total,
     buy_flag AS buy_imbalance, sell_flag AS sell_imbalance, buy_run AS buy_stack, sell_run AS sell_stack, row = poc AS is_poc, venues
 FROM
@@ -126,7 +128,7 @@ FROM
         FROM
         (
             SELECT
-                instrument, time, row_step, any(intExp10(decimals)) AS lots,
+                instrument, time, row_step, min(bar.whole) AS whole, any(intExp10(decimals)) AS lots,
                 sumMap(
                     price_row, arrayMap(x -> x * finer, buy_lots), arrayMap(x -> x * finer, sell_lots),
                     arrayMap(x -> x * finer, unknown_lots)
@@ -141,7 +143,7 @@ FROM
                     toInt64(intExp10(decimals - size_decimals)) AS finer
                 FROM market.footprints FINAL
                 WHERE interval_s = multiIf('{interval}' = '10s', 10, '{interval}' = '1m', 60, 3600)
-            )
+            ) AS bar
             GROUP BY instrument, time, row_step
         )
     )

@@ -1,14 +1,45 @@
 """Rows of the tape's tables made in plain Python from a list of trades, for tests of what reads them."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from sql.client import Store
+
 SECOND_NS = 10**9
 EDGES = (1e3, 1e4, 1e5)
+NOW_NS = time.time_ns() // SECOND_NS * SECOND_NS
+# Rows without instrument and times.
+PROFILE = {
+    "span": "day", "closed": np.bool_(True), "whole": np.bool_(True), "row_step": 10.0, "size_decimals": 2,
+    "buy_lots": 300, "sell_lots": 100, "unknown_lots": 50, "high": 130.0, "low": 90.0, "poc": 100.0, "poc_lots": 200,
+    "developing_poc": 100.0, "vah": 120.0, "val": 90.0, "vah_single": 120.0, "val_single": 100.0, "vwap": 105.0,
+    "vwap_sd": 3.0, "hvn": np.array([100.0]), "lvn": np.array([110.0, 120.0]), "tpo_poc": math.nan, "tpo_vah": math.nan,
+    "tpo_val": math.nan, "initial_high": math.nan, "initial_low": math.nan,
+}  # fmt: skip
+WALL = {
+    "side": "bid", "price_row": 7, "bin_step": 0.5, "size": 5.0, "weighted_size": 4.0, "peak_size": 6.0,
+    "threshold": 3.0, "tau_s": 60.0, "traded": 1.0, "added": 2.0, "pulled": 3.0, "refills": 1, "ended": "",
+}  # fmt: skip
+LARGE = {
+    "side": "buy",
+    "price": 100.0,
+    "low": 99.0,
+    "high": 101.0,
+    "size": 7.0,
+    "prints": 3,
+    "threshold": 5.0,
+}
+LEVEL = {
+    "side": "support", "low": 99.0, "high": 101.0, "strength": 40.0, "last_price": 125.0,
+    "evidence_kind": ["poc", "wall"], "evidence_venue": ["a", "b"], "evidence_price": np.array([99.0, 101.0]),
+    "evidence_weight": np.array([15.04, 25.0]), "evidence_ns": np.array([NOW_NS, NOW_NS - SECOND_NS]),
+    "venues": ["a", "b"], "stale_venues": ["c"],
+}  # fmt: skip
 
 
 class Trade(NamedTuple):
@@ -107,4 +138,14 @@ def _rows(bar: list[Trade], row_step: float) -> dict[str, Any]:
         f"{side}_lots": np.array([lots(by_row[row], side) for row in rows])
         for side in ("buy", "sell", "unknown")
     }
-    return {"row_step": row_step, "price_row": np.array(rows)} | sides
+    return {"row_step": row_step, "price_row": np.array(rows), "whole": np.bool_(True)} | sides
+
+
+def put(store: Store, table: str, base: dict[str, Any], rows: list[dict[str, Any]], version: int = 1) -> None:
+    """Insert rows that differ from `base` in what is given."""
+    made = [{"venue": "v", "received_ns": NOW_NS, "version": version} | base | row for row in rows]
+    columns = {}
+    for name in made[0]:
+        values = [row[name] for row in made]
+        columns[name] = values if isinstance(values[0], list) else as_column(values)
+    store.insert(table, columns)

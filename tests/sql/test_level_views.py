@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -12,10 +11,9 @@ import pytest
 
 from sql.client import Store
 from sql.migrate import FOLDER, migrations
-from tests.sql.tape import SECOND_NS, as_column
+from tests.sql.tape import LARGE, LEVEL, NOW_NS, PROFILE, SECOND_NS, WALL, put
 from tests.sql.test_tape_views import random_trades, store_tape
 
-NOW_NS = time.time_ns() // SECOND_NS * SECOND_NS
 DAY_NS = 86_400 * SECOND_NS
 NAMES = (f"LEVEL-{i}" for i in count())
 FILES = {path.name: path.read_text(encoding="utf-8") for path in sorted((FOLDER / "views").glob("*.sql"))}
@@ -23,35 +21,17 @@ TAPE_FILES = [
     FILES[name] for name in FILES
     if name[:4] in ("0005", "0021", "0022", "0023", "0024", "0025", "0026", "0027", "0028", "0030")
 ]  # fmt: skip
-PROFILE = {
-    "span": "day", "closed": np.bool_(True), "whole": np.bool_(True), "row_step": 10.0, "size_decimals": 2,
-    "buy_lots": 300, "sell_lots": 100, "unknown_lots": 50, "high": 130.0, "low": 90.0, "poc": 100.0, "poc_lots": 200,
-    "developing_poc": 100.0, "vah": 120.0, "val": 90.0, "vah_single": 120.0, "val_single": 100.0, "vwap": 105.0,
-    "vwap_sd": 3.0, "hvn": np.array([100.0]), "lvn": np.array([110.0, 120.0]), "tpo_poc": math.nan, "tpo_vah": math.nan,
-    "tpo_val": math.nan, "initial_high": math.nan, "initial_low": math.nan,
-}  # fmt: skip
-WALL = {
-    "side": "bid", "price_row": 7, "bin_step": 0.5, "size": 5.0, "weighted_size": 4.0, "peak_size": 6.0, "threshold": 3.0,
-    "tau_s": 60.0, "traded": 1.0, "added": 2.0, "pulled": 3.0, "refills": 1, "ended": "",
-}  # fmt: skip
-EVENT = {"kind": "pull", "side": "bid", "price": 1.0, "size": 2.0, "before": 3.0, "after": 1.0, "traded": 0.0, "count": 0, "age_s": 9.0}  # fmt: skip
-LARGE = {"side": "buy", "price": 100.0, "low": 99.0, "high": 101.0, "size": 7.0, "prints": 3, "threshold": 5.0}
-LEVEL = {
-    "side": "support", "low": 99.0, "high": 101.0, "strength": 40.0, "last_price": 125.0,
-    "evidence_kind": ["poc", "wall"], "evidence_venue": ["a", "b"], "evidence_price": np.array([99.0, 101.0]),
-    "evidence_weight": np.array([15.04, 25.0]), "evidence_ns": np.array([NOW_NS, NOW_NS - SECOND_NS]),
-    "venues": ["a", "b"], "stale_venues": ["c"],
-}  # fmt: skip
-
-
-def put(store: Store, table: str, base: dict[str, Any], rows: list[dict[str, Any]], version: int = 1) -> None:
-    """Insert rows that differ from `base` in what is given."""
-    made = [{"venue": "v", "received_ns": NOW_NS, "version": version} | base | row for row in rows]
-    columns = {}
-    for name in made[0]:
-        values = [row[name] for row in made]
-        columns[name] = values if isinstance(values[0], list) else as_column(values)
-    store.insert(table, columns)
+EVENT = {
+    "kind": "pull",
+    "side": "bid",
+    "price": 1.0,
+    "size": 2.0,
+    "before": 3.0,
+    "after": 1.0,
+    "traded": 0.0,
+    "count": 0,
+    "age_s": 9.0,
+}
 
 
 def session(name: str, days_ago: int, **changes: Any) -> dict[str, Any]:
@@ -61,21 +41,28 @@ def session(name: str, days_ago: int, **changes: Any) -> dict[str, Any]:
 
 def test_profiles_are_in_base_currency_and_now_is_the_newest(writer: Store, analyst: Store) -> None:
     name = next(NAMES)
-    minutes = [{"instrument": name, "open_ns": NOW_NS - 7200 * SECOND_NS, "time_ns": NOW_NS - s * SECOND_NS, "poc": 100.0 + s}
-               for s in (120, 60, 0)]  # fmt: skip
+    opened = {"instrument": name, "open_ns": NOW_NS - 7200 * SECOND_NS}
+    minutes = [opened | {"time_ns": NOW_NS - s * SECOND_NS, "poc": 100.0 + s} for s in (120, 60, 0)]
     put(writer, "profiles", PROFILE, minutes)
     put(writer, "profiles", PROFILE, [minutes[1] | {"poc": 7.0}], version=2)
     put(writer, "profiles", PROFILE, [minutes[0] | {"span": "london"}])
     put(writer, "profiles", PROFILE, [minutes[0] | {"venue": "gone", "time_ns": NOW_NS - 8 * DAY_NS}])
     asked = "SELECT span, toUnixTimestamp(time), poc, buy, sell, unknown, delta, total, poc_total FROM market"
     rest = (3.0, 1.0, 0.5, 2.0, 4.5, 2.0)
-    history = writer.query(f"{asked}.profile_history WHERE instrument = '{name}' AND venue = 'v' AND span = 'day' ORDER BY time")  # fmt: skip
+    history = writer.query(
+        f"{asked}.profile_history WHERE instrument = '{name}' AND venue = 'v' AND span = 'day' ORDER BY time"
+    )
     now_s = NOW_NS // SECOND_NS
-    assert history == [("day", now_s - 120, 220.0, *rest), ("day", now_s - 60, 7.0, *rest), ("day", now_s, 100.0, *rest)]  # fmt: skip
+    assert history == [
+        ("day", now_s - 120, 220.0, *rest),
+        ("day", now_s - 60, 7.0, *rest),
+        ("day", now_s, 100.0, *rest),
+    ]
     found = analyst.query(f"{asked}.profiles_now WHERE instrument = '{name}' ORDER BY span")
     assert found == [("day", now_s, 100.0, *rest), ("london", now_s - 120, 220.0, *rest)]
     ((age_s,),) = analyst.query(
-        f"SELECT max(age_s) - (now64(9) - toDateTime64({now_s}, 9)) FROM market.profiles_now WHERE instrument = '{name}'"
+        f"SELECT max(age_s) - (now64(9) - toDateTime64({now_s}, 9)) FROM market.profiles_now WHERE instrument ="
+        f" '{name}'"
     )
     assert float(age_s) == pytest.approx(0, abs=60)
     nodes = analyst.query(
@@ -104,7 +91,12 @@ def test_a_poc_is_naked_until_a_later_session_trades_through_it(
     for i, (low, high) in enumerate(later, 1):
         # Earlier minutes of a session have seen less of its range; the newest session has not closed.
         last = session(name, 9 - i, low=low, high=high, poc=1000.0, closed=np.bool_(i < len(later)))
-        put(writer, "profiles", PROFILE, [last, last | {"time_ns": last["time_ns"] - DAY_NS // 2, "high": low}])
+        put(
+            writer,
+            "profiles",
+            PROFILE,
+            [last, last | {"time_ns": last["time_ns"] - DAY_NS // 2, "high": low}],
+        )
     found = analyst.query(
         f"SELECT poc, days, total FROM market.naked_pocs WHERE instrument = '{name}' AND poc = 100"
     )
@@ -113,13 +105,18 @@ def test_a_poc_is_naked_until_a_later_session_trades_through_it(
 
 def test_large_trades_once_and_the_newest_of_each_venue(writer: Store, analyst: Store) -> None:
     name = next(NAMES)
-    rows = [{"instrument": name, "venue": venue, "time_ns": NOW_NS + i, "trade_id": i} for venue in "ab" for i in range(210)]  # fmt: skip
+    rows = [
+        {"instrument": name, "venue": venue, "time_ns": NOW_NS + i, "trade_id": i}
+        for venue in "ab"
+        for i in range(210)
+    ]
     for _ in range(2):  # a replay
         put(writer, "large_trades", LARGE, rows)
     asked = f"FROM market.large_trades_history WHERE instrument = '{name}'"
     assert analyst.query(f"SELECT count(), min(value), max(prints) {asked}") == [(420, 700.0, 3)]
     newest = analyst.query(
-        f"SELECT venue, count(), min(trade_id) FROM market.large_trades_recent WHERE instrument = '{name}' GROUP BY 1 ORDER BY 1"
+        f"SELECT venue, count(), min(trade_id) FROM market.large_trades_recent WHERE instrument = '{name}' GROUP"
+        f" BY 1 ORDER BY 1"
     )
     assert newest == [("a", 200, 10), ("b", 200, 10)]
 
@@ -129,20 +126,26 @@ def test_walls_now_stand_and_were_told_of_with_the_others(writer: Store, analyst
     told = {"standing": (0, ""), "ended": (0, "pulled"), "cut off": (61, ""), "late": (59, "")}
     rows = [
         {
-            "instrument": name, "price_row": i, "from_ns": NOW_NS - 600 * SECOND_NS, "known_ns": NOW_NS - 570 * SECOND_NS,
-            "time_ns": NOW_NS - age * SECOND_NS, "ended": ended,
+            "instrument": name, "price_row": i, "from_ns": NOW_NS - 600 * SECOND_NS,
+            "known_ns": NOW_NS - 570 * SECOND_NS, "time_ns": NOW_NS - age * SECOND_NS, "ended": ended,
         }
         for i, (age, ended) in enumerate(told.values())
     ]  # fmt: skip
     put(writer, "walls", WALL, rows)
     put(writer, "walls", WALL, [rows[0] | {"size": 8.0}], version=2)
     columns = "price, size, lifetime_s, pull_share, ended"
-    found = analyst.query(f"SELECT {columns} FROM market.walls_now WHERE instrument = '{name}' ORDER BY price")
+    found = analyst.query(
+        f"SELECT {columns} FROM market.walls_now WHERE instrument = '{name}' ORDER BY price"
+    )
     assert found == [(0.0, 8.0, 600.0, 0.75, ""), (1.5, 5.0, 541.0, 0.75, "")]
-    history = analyst.query(f"SELECT {columns} FROM market.walls_history WHERE instrument = '{name}' ORDER BY price")  # fmt: skip
+    history = analyst.query(
+        f"SELECT {columns} FROM market.walls_history WHERE instrument = '{name}' ORDER BY price"
+    )
     assert [row[4] for row in history] == ["", "pulled", "", ""]
     put(writer, "walls", WALL, [rows[0] | {"traded": 0.0, "pulled": 0.0}], version=3)
-    ((share,),) = analyst.query(f"SELECT pull_share FROM market.walls_now WHERE instrument = '{name}' AND price = 0")  # fmt: skip
+    ((share,),) = analyst.query(
+        f"SELECT pull_share FROM market.walls_now WHERE instrument = '{name}' AND price = 0"
+    )
     assert math.isnan(share)
 
 
@@ -152,8 +155,12 @@ def test_liquidity_events(writer: Store, analyst: Store) -> None:
     for _ in range(2):  # a replay
         put(writer, "liquidity_events", EVENT, rows)
     where = f"WHERE instrument = '{name}'"
-    assert analyst.query(f"SELECT count(), max(lifetime_s) FROM market.liquidity_events_history {where}") == [(205, 9.0)]  # fmt: skip
-    ((shown, first),) = analyst.query(f"SELECT count(), min(time) FROM market.liquidity_events_recent {where}")
+    assert analyst.query(f"SELECT count(), max(lifetime_s) FROM market.liquidity_events_history {where}") == [
+        (205, 9.0)
+    ]
+    ((shown, first),) = analyst.query(
+        f"SELECT count(), min(time) FROM market.liquidity_events_recent {where}"
+    )
     assert shown == 200
     assert first.astimezone(UTC) == datetime.fromtimestamp(NOW_NS // SECOND_NS - 199, UTC)
 
@@ -208,13 +215,12 @@ def test_numbers_of_files_are_told_once() -> None:
     ["order_flow_bars", "footprint_cells_1m", "footprint_all_venues_1m", "profile_history", "levels_history"],
 )
 def test_a_view_reads_by_the_primary_key(analyst: Store, writer: Store, view: str) -> None:
-    name = next(NAMES)
-    store_tape(writer, random_trades(9, 60, "v"))
+    name = store_tape(writer, random_trades(9, 60, "v"))
     put(writer, "profiles", PROFILE, [session(name, 1)])
     put(writer, "levels", LEVEL, [{"instrument": name, "time_ns": NOW_NS, "price": 1.0}])
     plan = analyst.query_text(
         f"EXPLAIN indexes = 1 SELECT count() FROM market.{view}"
-        " WHERE instrument = 'TAPE-0' AND time < toDateTime(2000000000, 'UTC')",
+        f" WHERE instrument = '{name}' AND time < toDateTime(2000000000, 'UTC')",
         "TSVRaw",
     )
     keys = plan[plan.index("PrimaryKey") :].split("Condition")[0]

@@ -4,7 +4,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,9 @@ def test_order_flow_bars_are_the_trades_in_base_currency(writer: Store, analyst:
         unit, prices = 10 ** bar[0].decimals, [trade.price for trade in bar]
         buy, sell, unknown = (lots(bar, side) for side in ("buy", "sell", "unknown"))
         value = math.fsum(trade.value for trade in bar)
-        running = list(accumulate((t.lots * ((t.side == "buy") - (t.side == "sell")) for t in bar), initial=0))
+        running = list(
+            accumulate((t.lots * ((t.side == "buy") - (t.side == "sell")) for t in bar), initial=0)
+        )
         volume = buy + sell + unknown
         assert row[2:9] == (0, prices[0], max(prices), min(prices), prices[-1], volume / unit, value)
         assert row[9] == pytest.approx(value / (volume / unit))
@@ -115,8 +117,16 @@ def test_order_flow_bars_are_the_trades_in_base_currency(writer: Store, analyst:
 def test_cvd_of_any_range_begins_where_the_session_does(writer: Store, analyst: Store) -> None:
     trades = random_trades(2, 2 * 86_400, "a", every_s=600)
     name = store_tape(writer, trades)
-    whole = ask(analyst, "cvd", "time, cvd, cvd_small + cvd_medium + cvd_large + cvd_whale, delta, session_open",
-                instrument=name, venue="a", interval_s=60, from_time=iso(0), to_time=iso(2 * 86_400))  # fmt: skip
+    whole = ask(
+        analyst,
+        "cvd",
+        "time, cvd, cvd_small + cvd_medium + cvd_large + cvd_whale, delta, session_open",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(0),
+        to_time=iso(2 * 86_400),
+    )
     made = bars(trades, 60)
     assert len(whole) == len(made)
     running = {0: 0, 1: 0}
@@ -126,7 +136,16 @@ def test_cvd_of_any_range_begins_where_the_session_does(writer: Store, analyst: 
         assert row[1] == running[day] / 100
         assert row[1] == pytest.approx(row[2])
         assert row[4].astimezone(UTC) == datetime.fromtimestamp(START_S + day * 86_400, UTC)
-    hour = ask(analyst, "cvd", "time, cvd", instrument=name, venue="a", interval_s=60, from_time=iso(90_000), to_time=iso(93_600))  # fmt: skip
+    hour = ask(
+        analyst,
+        "cvd",
+        "time, cvd",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(90_000),
+        to_time=iso(93_600),
+    )
     asked = {row[0]: row[1] for row in whole if 90_000 <= row[0].timestamp() - START_S < 93_600}
     assert dict(hour) == asked
     assert asked
@@ -137,8 +156,16 @@ def test_cvd_by_size_is_that_of_the_trades_of_the_size(writer: Store, analyst: S
     trades = [Trade("a", at(i), 64_000.0, size, "buy") for i, size in enumerate(sizes)]
     trades.append(Trade("a", at(9), 64_000.0, 157, "sell"))
     name = store_tape(writer, trades)
-    ((_, *found),) = ask(analyst, "cvd", "time, cvd_small, cvd_medium, cvd_large, cvd_whale",
-                         instrument=name, venue="a", interval_s=60, from_time=iso(0), to_time=iso(60))  # fmt: skip
+    ((_, *found),) = ask(
+        analyst,
+        "cvd",
+        "time, cvd_small, cvd_medium, cvd_large, cvd_whale",
+        instrument=name,
+        venue="a",
+        interval_s=60,
+        from_time=iso(0),
+        to_time=iso(60),
+    )
     values = [[t.lots * (1 if t.side == "buy" else -1) for t in trades if low <= t.value < high]
               for low, high in ((0, 1e3), (1e3, 1e4), (1e4, 1e5), (1e5, math.inf))]  # fmt: skip
     assert found == [sum(group) / 1000 for group in values]
@@ -185,8 +212,9 @@ def test_forex_sessions_of_cvd_begin_at_five_in_new_york(writer: Store, analyst:
 def test_cvd_of_all_venues_leaves_out_who_went_silent_and_says_so(writer: Store, analyst: Store) -> None:
     trades = [t for t in random_trades(3, 7200, "abc", every_s=20) if t.venue != "c" or t.time_ns < at(3600)]
     name = store_tape(writer, trades)
-    found = ask(analyst, "cvd_all_venues", "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale",
-                instrument=name, interval_s=60, from_time=iso(6000), to_time=iso(7200))  # fmt: skip
+    columns = "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale"
+    found = ask(analyst, "cvd_all_venues", columns, instrument=name, interval_s=60,
+                from_time=iso(6000), to_time=iso(7200))  # fmt: skip
     alive = [t for t in trades if t.venue != "c"]
     signed = [(t.time_ns, t.size * ((t.side == "buy") - (t.side == "sell"))) for t in alive]
     assert len(found) == len({t.time_ns // (60 * SECOND_NS) for t in alive if t.time_ns >= at(6000)})
@@ -225,7 +253,8 @@ def test_venue_weights_are_those_of_the_last_hour(writer: Store, analyst: Store)
     ]
     writer.insert("order_flow", order_flow(name, trades, 60))
     found = analyst.query(
-        f"SELECT venue, volume, volume_share, stale FROM market.venue_weights WHERE instrument = '{name}' ORDER BY venue"
+        f"SELECT venue, volume, volume_share, stale FROM market.venue_weights WHERE instrument = '{name}' ORDER BY"
+        f" venue"
     )
     assert found[:2] == [("a", 2.0, 0.5, 0), ("b", 2.0, 0.5, 0)]
     assert found[2][:2] == ("gone", 2.0)
@@ -317,7 +346,8 @@ def test_footprints_of_all_venues_add_up(writer: Store, analyst: Store) -> None:
     for row in found:
         cell = expected[row[:2]]
         buy, sell, total = (
-            math.fsum(t.size for t in cell if t.side in sides) for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
+            math.fsum(t.size for t in cell if t.side in sides)
+            for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
         )  # fmt: skip
         assert row[2:6] == pytest.approx((buy, sell, buy - sell, total))
         bar = {t.venue for t in trades if t.time_ns // (10 * SECOND_NS) * 10 == row[0]}
@@ -365,7 +395,9 @@ def test_levels_of_random_profiles_are_those_of_the_kernel(
     name = next(NAMES)
     expected = {}
     for step, profile in enumerate(profiles, 1):
-        trades = [trade._replace(price=trade.price / STEP * step) for trade in profile_trades(profile, 10 * step)]
+        trades = [
+            trade._replace(price=trade.price / STEP * step) for trade in profile_trades(profile, 10 * step)
+        ]
         loose_writer.insert("footprints", footprints(name, trades, 10, step))
         volumes = dense({row: sum(both) for row, both in profile.items()})
         base, (low, high) = min(profile) + 1000, value_area(volumes)
@@ -426,7 +458,9 @@ def test_the_profile_of_any_range_is_that_of_its_trades(
             rows.setdefault(math.floor(trade.price / STEP) * STEP, []).append(trade)
         assert [row[0] for row in found] == sorted(rows)
         for price, *values in found:
-            buy, sell, unknown = (math.fsum(t.size for t in rows[price] if t.side == s) for s in ("buy", "sell", "unknown"))  # fmt: skip
+            buy, sell, unknown = (
+                math.fsum(t.size for t in rows[price] if t.side == s) for s in ("buy", "sell", "unknown")
+            )
             assert values == pytest.approx([buy, sell, unknown, buy - sell, buy + sell + unknown])
         if wanted:
             ((total, vwap, whole, venues),) = ask(

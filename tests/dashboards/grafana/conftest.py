@@ -1,5 +1,6 @@
 """An embedded store with one small book in it, asked as the read-only user of the boards."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from sql.client import Store, connect
 from sql.data_dir import embedded_store, running
 from sql.migrate import migrate
+from tests.sql.tape import LARGE, LEVEL, PROFILE, WALL, Trade, footprints, order_flow, put
 
 FROM_S, LIVE_S, HOLE_S = 1_800_000_000, 60, 20
 SECONDS = np.array([s for s in range(LIVE_S) if not 20 <= s < 20 + HOLE_S]) + FROM_S
@@ -74,6 +76,70 @@ def fill(store: Store) -> None:
     )  # fmt: skip
 
 
+# A trade in each live second on either venue, of which the second buys only; one of the first is a whale's.
+ROW_STEP, MID = 10.0, 64_000.0
+TRADES = [
+    Trade(venue, int(second) * 10**9 + 1, MID + 10 * (second % 7) - 30, lots, side)
+    for second in SECONDS
+    for venue, lots, side in (
+        ("binance_futures", 2000 if second == FROM_S else 20 + second % 3, "buy" if second % 3 else "sell"),
+        ("bybit_linear", 5, "buy"),
+    )
+]
+
+
+def fill_tape(store: Store) -> None:
+    """The tape of BTC-USDT-PERP on two venues, and a row each of what is made of it, of the first."""
+    name = "BTC-USDT-PERP"
+    for interval_s in (1, 60, 3600):
+        store.insert("order_flow", order_flow(name, TRADES, interval_s))
+    for interval_s in (10, 60, 3600):
+        store.insert("footprints", footprints(name, TRADES, interval_s, ROW_STEP))
+    now_ns, minute_ns = (FROM_S + LIVE_S) * 10**9, FROM_S * 10**9
+    here = {"instrument": name, "venue": "binance_futures", "received_ns": now_ns}
+    put(
+        store,
+        "profiles",
+        PROFILE,
+        [here | {"open_ns": minute_ns, "time_ns": minute_ns + 30 * 10**9, "closed": np.bool_(False)}],
+    )
+    day_ns = 86_400 * 10**9
+    put(
+        store, "profiles", PROFILE, [here | {"open_ns": minute_ns - day_ns, "time_ns": minute_ns, "poc": 7.0}]
+    )
+    put(store, "large_trades", LARGE, [here | {"time_ns": minute_ns, "trade_id": 1}])
+    put(store, "walls", WALL, [here | {"from_ns": minute_ns, "known_ns": minute_ns, "time_ns": now_ns}])
+    put(
+        store,
+        "levels",
+        LEVEL,
+        [
+            here | {"time_ns": now_ns, "price": 100.0},
+            here | {"time_ns": now_ns, "price": 90.0, "venue": "all"},
+        ],
+    )
+    forced = {"price": 100.0, "size": 2.0, "ordinal": 0, "complete": np.bool_(False)}
+    sides = [
+        ("long", minute_ns + 5 * 10**9),
+        ("short", minute_ns + 6 * 10**9),
+        ("short", minute_ns + 6 * 10**9 + 1),
+    ]
+    put(
+        store, "liquidations", forced, [here | {"liquidated_side": side, "time_ns": ns} for side, ns in sides]
+    )
+    told = {"mark": 100.0, "index": math.nan, "next_funding_ns": None}
+    rates = [(0.0001, math.nan), (math.nan, 5000.0)]
+    put(
+        store,
+        "derivatives",
+        told,
+        [
+            here | {"funding_rate": rate, "open_interest": held, "time_ns": minute_ns + i}
+            for i, (rate, held) in enumerate(rates)
+        ],
+    )
+
+
 @pytest.fixture(scope="session")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The store as the user that Grafana asks as."""
@@ -84,6 +150,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         admin.close()
         writer = connect(*embedded_store(path, "writer"), retry_s=0)
         fill(writer)
+        fill_tape(writer)
         writer.close()
         store = connect(*embedded_store(path, "board"), retry_s=0)
         yield store
