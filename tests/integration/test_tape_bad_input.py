@@ -266,4 +266,4 @@ def test_trades_without_side_get_one_by_a_rule_that_is_named(store: Store) -> No
         (100.5, "sell", "tick"), (100.5, "sell", "tick"),
     ]  # fmt: skip
     (bar,) = [row for t, row in flow_of(store, "BTC-USDT").items() if t == 0]
-    assert figures(bar)[5:] == (*map(Decimal, (12, 16, 3, 28, -4, 12)))
+    assert figures(bar)[5:] == tuple(map(Decimal, (12, 16, 3, 28, -4, 12)))
