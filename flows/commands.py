@@ -61,6 +61,13 @@ clickhouse_option = click.option(
 @click.option(
     "--partitions", default=1, show_default=True, type=click.IntRange(1, 1024), help="Of topics made now."
 )
+@click.option(
+    "--summary",
+    type=click.Choice(replays.SUMMARIES),
+    default=replays.COUNTS,
+    show_default=True,
+    help="What to end with: counts of lines, books and rows; or volume, delta, profile and largest trades.",
+)
 @data_dir_option
 @log_option
 @clickhouse_option
@@ -74,12 +81,13 @@ def replay(
     venue: str,
     symbol: str | None,
     partitions: int,
+    summary: str,
     data_dir: Path,
     log_url: str | None,
     clickhouse_url: str | None,
     recordings: tuple[Path, ...],
 ) -> None:
-    """Replay RECORDINGS, in order, through the log and the depth flow into the store.
+    """Replay RECORDINGS, in order, through the log and the flows into the store.
 
     Reads our own recordings, hftbacktest text and cryptofeed jsonl, gzip, zstd or plain. Ends with one line of JSON.
 
@@ -87,12 +95,15 @@ def replay(
     Examples:
       isotherm replay --venue binance_futures --symbol BTCUSDT --data-dir data btcusdt_20240808.gz
       isotherm replay --venue binance_spot --data-dir data --log kafka:broker:9092 recording.zst
+      isotherm replay --venue binance_spot --data-dir data --summary tape recording.zst
       isotherm sql --data-dir data "SELECT * FROM market.depth_measures_1s LIMIT 5"
     """
     with _one_line_errors(), _log(data_dir, log_url) as log, _store(data_dir, clickhouse_url) as store:
-        job = replays.Replay(market(venue), recordings, symbol, partitions, log, store, data_dir / "flow")
-        summary = replays.replay(job, lambda text: click.echo(text, err=True))
-        click.echo(json.dumps(summary))
+        job = replays.Replay(
+            market(venue), recordings, symbol, partitions, log, store, data_dir / "flow", summary
+        )
+        told = replays.replay(job, lambda text: click.echo(text, err=True))
+        click.echo(json.dumps(told))
 
 
 @click.command()

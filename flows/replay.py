@@ -24,6 +24,7 @@ from flows.runtime.dataflow import Running
 from flows.runtime.progress import Progress
 from flows.runtime.run import recovery_of, run
 from flows.runtime.sink import TopicSink, insert
+from flows.tape_summary import tape_summary
 from sql.client import Store
 
 TABLES = tuple(
@@ -31,6 +32,7 @@ TABLES = tuple(
 )
 PROGRESS_S = 2.0
 FAULT_ROWS = 1000
+COUNTS, TAPE = SUMMARIES = ("counts", "tape")
 
 Say = Callable[[str], None]
 
@@ -46,21 +48,38 @@ class Replay:
     log: Log
     store: Store
     state: Path
+    summary: str = COUNTS
+
+
+@dataclass(slots=True)
+class _Written:
+    """What came of the recordings in the raw topic."""
+
+    lines: int = 0
+    faults: int = 0
+    first_ns: int = 0  # receive times
+    last_ns: int = 0
+
+    def add(self, line: Line) -> None:
+        self.lines += line.origin != CLOCK
+        self.first_ns = min(self.first_ns or line.recv_ns, line.recv_ns)
+        self.last_ns = max(self.last_ns, line.recv_ns)
 
 
 def replay(job: Replay, say: Say) -> dict[str, Any]:
     """Append the recordings to the log, run the flows to its end, sum up; `say` hears of progress.
 
-    The counts are of this replay alone; `rows` counts the tables as they are now.
+    The counts are of this replay alone; `rows` counts the tables as they are now. Summary `tape` tells of the trades
+    received in the recordings' time instead (`flows.tape_summary`).
 
     Raises:
         RecordingError: a file is no recording of the market, or names no symbol and none was given.
         LogError, StoreError, BusyError: a part does not do its work.
     """
     began = time.monotonic()
-    lines, faults = _write(job, say)
-    say(f"{lines} lines in the log, the flows begin")
-    counts = Counter({"dead_letters": faults})
+    written = _write(job, say)
+    say(f"{written.lines} lines in the log, the flows begin")
+    counts = Counter({"dead_letters": written.faults})
     books: dict[str, Any] = {}
     for flow in (depth.FLOW, tape.FLOW, levels.FLOW):
         running: dict[tuple[str, int], Running] = {}
@@ -70,45 +89,54 @@ def replay(job: Replay, say: Say) -> dict[str, Any]:
         of_market = [x for (topic, _), x in running.items() if topic == job.market.topic]
         counts.update(_counted(of_market))
         books |= {key: book for x in of_market for key, book in x.kernel.summary().get("books", {}).items()}
+    head = {"venue": job.market.name, "lines": written.lines}
+    if job.summary == TAPE:
+        return head | {"tape": tape_summary(job.store, job.market.name, (written.first_ns, written.last_ns))}
+    return (
+        head
+        | counts
+        | _best(job, books)
+        | {"books": books, "rows": {table: _count(job.store, table) for table in TABLES}}
+        | {"elapsed_s": round(time.monotonic() - began, 3)}
+    )
+
+
+def _best(job: Replay, books: dict[str, Any]) -> dict[str, Any]:
+    """Best prices of the symbol's book, or of the only one."""
     book = books.get(job.symbol or "") or (next(iter(books.values())) if len(books) == 1 else None)
-    best = {name: book[name] for name in ("best_bid", "best_ask")} if book else {}
-    rows = {table: _count(job.store, table) for table in TABLES}
-    return {
-        "venue": job.market.name, "lines": lines, **counts, **best, "books": books, "rows": rows,
-        "elapsed_s": round(time.monotonic() - began, 3),
-    }  # fmt: skip
+    return {name: book[name] for name in ("best_bid", "best_ask")} if book else {}
 
 
 def _count(store: Store, table: str) -> int:
     return int(store.query(f"SELECT count() FROM market.{table} FINAL")[0][0])  # noqa: S608 - one of our tables
 
 
-def _write(job: Replay, say: Say) -> tuple[int, int]:
-    """Recordings into the raw topic, faults aside; the numbers of both."""
+def _write(job: Replay, say: Say) -> _Written:
+    """Recordings into the raw topic, faults aside."""
     for topic in (job.market.topic, *derived.TOPICS):
         job.log.create(topic, job.partitions)
-    lines = faults = 0
+    written = _Written()
     letters: list[tuple[Any, ...]] = []
     raw, next_word = _Raw(job), time.monotonic() + PROGRESS_S
     try:
         for item in _items(job):
             if isinstance(item, Fault):
-                faults += 1
+                written.faults += 1
                 letters.append(_letter(item))
             else:
                 key, line = item
-                lines += line.origin != CLOCK
+                written.add(line)
                 raw.add(key, line)
             if len(letters) >= FAULT_ROWS:
                 _set_aside(job, letters)
             if time.monotonic() > next_word:
                 next_word += PROGRESS_S
-                say(f"{lines} lines read")
+                say(f"{written.lines} lines read")
         raw.flush()
     finally:
         raw.close()
         _set_aside(job, letters)
-    return lines, faults
+    return written
 
 
 def _items(job: Replay) -> Iterable[Any]:

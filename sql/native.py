@@ -137,7 +137,7 @@ def _arrays(kind: str, column: Column) -> list[bytes]:
         return [ends.tobytes()]
     if kind == "String":
         return [ends.tobytes(), _strings([text for texts in column for text in texts])]
-    return [ends.tobytes(), _numbers(kind, np.concatenate(list(column))).tobytes()]
+    return [ends.tobytes(), _numbers(kind, np.concatenate([x for x in column if len(x)])).tobytes()]
 
 
 def _numbers(kind: str, column: Column) -> Array:

@@ -27,8 +27,9 @@ BARS_KEPT = 1500
 BASIS_BPS, BASIS_SPREAD_BPS, BASIS_HALF_LIFE_S = 4.0, 1.5, 60.0
 FUTURES_DEPTH, FUTURES_RATE = 2.0, 1.5  # of spot's
 FUTURES_ID_STRIDE = 90
-LIQUIDATIONS_PER_S, LIQUIDATIONS_PER_S_MOVING = 0.008, 0.3  # a symbol; while it moves so far, or all of them run:
-MOVE_SIGMAS = 2.0  # of a second
+# Of a symbol: in a second in which it moves little, or further than `MOVE_SIGMAS`, or all of them run.
+LIQUIDATIONS_PER_S, LIQUIDATIONS_PER_S_MOVING = 0.03, 0.3
+MOVE_SIGMAS = 2.0
 
 
 class Depth(NamedTuple):

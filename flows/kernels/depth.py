@@ -69,21 +69,26 @@ import numpy as np
 from connectors import instruments, record
 from connectors.book_sync import Rule
 from connectors.record import Line, Record
-from connectors.venue import MALFORMED, BookWire, Instrument, Market, ParseError, Role, Shape
+from connectors.venue import MALFORMED, BookWire, Instrument, Market, ParseError, Role, Shape, Trade
+from flows.kernels import against, walls
 from flows.kernels import book as b
+from flows.kernels import trades as t
 from flows.kernels.block import Block
 from flows.kernels.order_book import TICK_MAX, OrderBook, OverflowedError
 from flows.kernels.rollup import COLUMNS, TABLES, Column, Rollup
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, Int64s, Levels, covered, limits
+from flows.kernels.trade_spec import trade_spec
+from flows.kernels.walls import Walls
 
 GRACE_MS = 250
 ROWS_WAIT_MS = 500  # rows wait so long for those of silent books: the `!clock` line is on its way, or stalls
 SILENCE_S_MAX = 3600  # a book that has been silent for longer gives no columns until it speaks again
+TRADES_MAX = 4096  # of one message that `Market.parse` need not read
 LEVELS_MAX = 1 << 20  # of one message
 PAYLOAD_HEAD_BYTES = 4096
-DUMP_VERSION = 3
+DUMP_VERSION = 4
 
-TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | {
+TABLE_COLUMNS = dict.fromkeys(TABLES.values(), COLUMNS) | walls.COLUMNS | {
     "book_events": ("instrument", "venue", "time_ns", "kind", "detail", "update_id", "version"),
     "instruments": ("venue", "symbol", "instrument", "tick", "lot", "bin_step", "contract_size", "inferred", "version"),
     "dead_letters": (
@@ -145,6 +150,7 @@ class DepthKernel:
         self._books: dict[bytes, OrderBook] = {}
         self._instruments: dict[bytes, Instrument] = {}
         self._rollups: dict[bytes, tuple[Rollup, ...]] = {}
+        self._walls: dict[bytes, Walls] = {}
         self._clock = np.zeros(2, np.int64)
         self._told_ms, self._told_recv_ns = 0, 0  # by `!clock`
         self._silent_until = 0
@@ -155,6 +161,8 @@ class DepthKernel:
         self.counts: Counter[str] = Counter()
         self._ticks = np.empty(LEVELS_MAX, np.int64)
         self._lots = np.empty(LEVELS_MAX, np.int64)
+        self._spec = trade_spec(market)
+        self._trades = np.empty((TRADES_MAX, t.ROW), np.int64)
 
     def on_records(self, records: Iterable[Record]) -> list[Block]:
         """Take records in log order; returns the rows that are finished."""
@@ -196,12 +204,14 @@ class DepthKernel:
 
     def _on_lines(self, book: OrderBook, body: bytes) -> None:
         buf = np.frombuffer(body, np.uint8)
-        run, clock, ticks, lots, wire = b.run, self._clock, self._ticks, self._lots, self._wire
+        run, clock, ticks, lots, wire = against.run, self._clock, self._ticks, self._lots, self._wire
+        spec, scratch = self._spec, self._trades
         pos = 0
         while pos < len(body):
             code, start, pos = run(
-                buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire
-            )
+                buf, pos, book.window, book.far_key, book.far_lots, book.meta, clock, ticks, lots, wire, book.ledger,
+                book.tape, spec, book.name, scratch,
+            )  # fmt: skip
             if code == b.END:
                 return
             try:
@@ -213,9 +223,10 @@ class DepthKernel:
 
     def _on_stop(self, book: OrderBook, code: int, body: bytes, start: int, end: int) -> int:
         """Do what `book.run` stopped for; returns where it goes on."""
-        if code in (b.CLOSE, b.GROW, b.RESTARTED, b.FINER):
+        if code in (b.CLOSE, b.GROW, b.ROOM, b.RESTARTED, b.FINER):
             return start if self._made_way(book, code, body, start, end) else end
         handlers: dict[int, _Handler] = {
+            b.TRADES: self._on_trades,
             b.WAIT: self._wait,
             b.GAP: self._gap,
             b.MISMATCH: self._mismatch,
@@ -236,6 +247,8 @@ class DepthKernel:
             return self._finer(book, body, start, end)
         if code == b.GROW:
             book.make_room()
+        elif code == b.ROOM:
+            book.make_ledger_room(len(self._trades))
         elif code == b.RESTARTED:
             self._reset(book, int(m[b.EVENT_MS]) * 1_000_000, "the venue began anew", int(m[b.RECV]))
         elif book.would_agree(self._ticks, self._lots):
@@ -444,7 +457,7 @@ class DepthKernel:
             found = m[b.PREVIOUS_ID] if m[b.PREVIOUS_ID] >= 0 else m[b.FIRST_ID]
             kind, detail = "gap", f"the book stands at update {m[b.LAST_ID]}, the message follows {found}"
         self._event(book, event_ms * 1_000_000, kind, detail, recv_ns)
-        book.clear()
+        self._clear(book, recv_ns)
         self._close(book, event_ms // 1000, recv_ns)
         self._wait(book, body, start, end)
 
@@ -460,7 +473,7 @@ class DepthKernel:
         self.counts["gaps"] += 1
         detail = f"the book after the message is not the one that checksum {m[b.CHECKSUM]} is of"
         self._event(book, event_ms * 1_000_000 or recv_ns, "checksum", detail, recv_ns)
-        book.clear()
+        self._clear(book, recv_ns)
         if event_ms:
             self._close(book, event_ms // 1000, recv_ns)
 
@@ -468,7 +481,7 @@ class DepthKernel:
         if book.live:  # else nothing is lost by it
             self.counts["resets"] += 1
             self._event(book, time_ns, "reset", reason, recv_ns)
-        book.clear()
+        self._clear(book, recv_ns)
         book.stop_waiting()
 
     def _crossed(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
@@ -491,6 +504,43 @@ class DepthKernel:
         m[b.CROSSED_NOW] = now
         if now and not was:
             self._crossed(book, body, start, end)
+
+    # Trades.
+
+    def _on_trades(self, book: OrderBook, body: bytes, start: int, end: int) -> None:
+        """Trades against the size of a live book; what is malformed is the tape flow's to set aside."""
+        line = _line(body, start)
+        try:
+            events = self._market.parse(line.payload)
+        except ParseError:
+            return
+        for event in events:
+            if isinstance(event, Trade) and event.symbol.encode() == book.key:
+                self._on_trade(book, event, line.recv_ns)
+
+    def _on_trade(self, book: OrderBook, trade: Trade, recv_ns: int) -> None:
+        m = book.meta
+        if book.tape[t.KIND] < 0:
+            book.tape[t.KIND] = trade.aggregated
+        tick, part = divmod(trade.price.scaleb(int(m[b.PRICE_DECIMALS])), 1)
+        lots = int(trade.size.scaleb(int(m[b.SIZE_DECIMALS])))
+        if part or tick > TICK_MAX or not 0 < lots <= b.LOTS_MAX or book.tape[t.KIND] != trade.aggregated:
+            return  # no size of this book
+        book.make_ledger_room(1)
+        time_ns = trade.event_ns if self._market.wire.timed else recv_ns
+        sign = {"buy": 1, "sell": -1}.get(trade.side, 0)
+        against.put(
+            book.window,
+            book.far_key,
+            book.far_lots,
+            m,
+            self._clock,
+            book.ledger,
+            int(tick),
+            lots,
+            sign,
+            time_ns,
+        )
 
     # Instruments.
 
@@ -547,12 +597,16 @@ class DepthKernel:
         column = Column(book) if book.complete else None
         silent = min(until, max(begin, int(m[b.HEARD]) + SILENCE_S_MAX))
         for second in range(begin, silent):
+            told = book.close_ledger((second + 1) * 1000)
             if column is not None:
                 for rollup in rollups:
                     rollup.add(column, int(m[b.OFI]), int(m[b.UPDATES]))
+                found = self._walls.setdefault(book.key, Walls())
+                self._keep(found.second(column, book.bin_ticks(), second, told, self._of(book, version)))
             m[b.OFI] = m[b.UPDATES] = 0
             self._end(book, rollups, second, second + 1, version)
         if until > silent:
+            self._end_walls(book, silent, version)
             self._end(book, rollups, silent - 1, until, version)
 
     def _end(
@@ -567,6 +621,21 @@ class DepthKernel:
                 if not self._rows.get(TABLES[1]):
                     self._row_second = second
                 self._rows.setdefault(TABLES[rollup.interval_s], []).append(row)
+
+    def _clear(self, book: OrderBook, recv_ns: int) -> None:
+        """The book is void."""
+        self._end_walls(book, int(book.meta[b.SECOND]), recv_ns)
+        book.clear()
+
+    def _end_walls(self, book: OrderBook, end_s: int, version: int) -> None:
+        if book.key in self._walls:
+            self._keep(self._walls[book.key].clear(end_s, self._of(book, version)))
+
+    def _of(self, book: OrderBook, version: int) -> walls.Of:
+        assert book.bin_step is not None
+        return walls.Of(
+            self._name(book), self._market.name, float(book.bin_step), int(book.meta[b.RECEIVED]), version
+        )
 
     def _close_silent(self, book: OrderBook) -> None:
         """End the seconds that `!clock` has passed by the grace."""
@@ -590,6 +659,10 @@ class DepthKernel:
         blocks = [Block.of(table, TABLE_COLUMNS[table], rows) for table, rows in self._rows.items() if rows]
         self._rows = {}
         return blocks
+
+    def _keep(self, rows: walls.Rows) -> None:
+        for table, row in rows:
+            self._rows.setdefault(table, []).append(row)
 
     def _add(self, table: str, *row: Any) -> None:
         self._rows.setdefault(table, []).append(row)
@@ -637,6 +710,7 @@ class DepthKernel:
                 "books": {key: book.dump() for key, book in self._books.items()},
                 "instruments": {key: msgspec.json.encode(x) for key, x in self._instruments.items()},
                 "rollups": {key: [x.dump() for x in rollups] for key, rollups in self._rollups.items()},
+                "walls": {key: x.dump() for key, x in self._walls.items()},
                 "rows": [(table, [_packed(row) for row in rows]) for table, rows in self._rows.items()],
             }
         )
@@ -658,6 +732,7 @@ class DepthKernel:
             k: msgspec.json.decode(x, type=Instrument) for k, x in found["instruments"].items()
         }
         self._rollups = {k: tuple(Rollup.load(x) for x in rollups) for k, rollups in found["rollups"].items()}
+        self._walls = {key: Walls.load(x) for key, x in found["walls"].items()}
         self._rows = {table: [_unpacked(row) for row in rows] for table, rows in found["rows"]}
 
 

@@ -3,10 +3,11 @@
 All that counts is kept by the minute from whose close on it was known, back to a horizon, so that what a minute knew
 can be told again when something belated comes. It depends on the set of rows alone, not on their order.
 
-* A wall weighs WALL times its weighted size over its threshold (at most twice), while it stands and was told of in the
-  last WALL_S.
+* A wall that was told of in the minute, and stands, weighs WALL times its weighted size over its threshold (at most
+  twice). Walls are told of every ten seconds.
 * Of the newest profile of each span: POC, value area high and low, high volume nodes, halved each day since it was
-  told. A naked POC is that of a past day whose row no bar of a minute has traded at since, halved every five days.
+  told. What spans agree on counts once: they share their trades. A naked POC is that of a past day whose row no bar of
+  a minute has traded at since, halved every five days.
 * Swings: raw pivots (five bars a side) of the highs and lows of bars of 1m, 5m, 15m, 1h from trades, halved every 50
   bars. Bars that may lack trades count too: what they show did trade.
 * Weights below WEIGHT_MIN are left out.
@@ -26,7 +27,6 @@ from flows.kernels.history import BARS_MIN, SECOND_NS, Bars, History
 MINUTE_NS = 60 * 10**9
 DAY_NS = 86_400 * 10**9
 STALE_NS = 30 * SECOND_NS
-WALL_S = 60
 NAKED_MAX = 20
 GAP_RANGES, GAP_ROWS = 0.5, 2
 WALL, WEIGHT_MIN = 15.0, 0.5
@@ -42,11 +42,11 @@ class VenueEvidence:
     def __init__(self, venue: str) -> None:
         self._venue = venue
         self.heard: dict[int, tuple[int, int, int]] = {}  # by minute: newest known time, version, receipt
-        self._histories: dict[str, History] = {}  # walls, profiles, prices
+        self._walls: dict[int, dict[str, Any]] = {}  # by the minute they were told of in
+        self._histories: dict[str, History] = {}  # profiles by span, prices
         self._bars = {interval_s: Bars(interval_s) for interval_s in SWING}
-        self._naked: dict[
-            int, list[Any]
-        ] = {}  # known time -> POC, height of its row, when it was touched or 0
+        # By the time from which a past day's POC was known: it, the height of its row, when it was touched or 0.
+        self._naked: dict[int, list[Any]] = {}
 
     def take(self, row: dict[str, Any]) -> tuple[int, int] | None:
         """The minute and the time from which on the row was known; None if it says nothing, or nothing new.
@@ -84,9 +84,15 @@ class VenueEvidence:
 
     def _wall(self, row: dict[str, Any]) -> tuple[int, bool]:
         known_ns, step = max(row["time_ns"], row["known_ns"]), float(row["bin_step"])
-        price, ratio = (row["price_row"] + 0.5) * step, row["weighted_size"] / row["threshold"]
-        value = (price, min(max(ratio, 0.0), 2.0), row["known_ns"], bool(row["ended"]))
-        return known_ns, self._put(f"wall {row['side']} {price!r} {row['from_ns']}", row, known_ns, value)
+        price = (row["price_row"] + 0.5) * step
+        ratio = min(max(row["weighted_size"] / row["threshold"], 0.0), 2.0)
+        new = (known_ns, int(row["version"]), price, ratio, row["known_ns"], bool(row["ended"]))
+        walls = self._walls.setdefault(minute_of(known_ns), {})
+        key = f"{row['side']} {price!r} {row['from_ns']}"
+        if new == walls.get(key) or new[:2] < walls.get(key, new)[:2]:
+            return known_ns, False
+        walls[key] = new
+        return known_ns, True
 
     def _profile(self, row: dict[str, Any]) -> tuple[int, bool]:
         known_ns, step, poc = row["time_ns"], float(row["row_step"]), row["poc"]
@@ -141,24 +147,23 @@ class VenueEvidence:
 
     def evidence(self, minute: int) -> list[Evidence]:
         """What was known at the close of that minute, each with its weight before any cap."""
-        now_ns, found = minute * MINUTE_NS, []
+        now_ns, nodes = minute * MINUTE_NS, []
+        found = [
+            Evidence(price, "wall", self._venue, WALL * ratio, known_ns)
+            for _, _, price, ratio, known_ns, ended in self._walls.get(minute, {}).values()
+            if not ended
+        ]
         for key, history in self._histories.items():
-            kind, row = key.partition(" ")[0], history.at(minute)
-            if row is not None and kind == "wall":
-                found.append(self._wall_at(row, now_ns))
-            elif row is not None and kind == "profile":
-                found += self._nodes_at(row, now_ns)
+            row = history.at(minute) if key not in ("mid", "close") else None
+            nodes += self._nodes_at(row, now_ns) if row else []
+        # The heaviest of equal ones comes last.
+        found += {(x.kind, x.price): x for x in sorted(nodes)}.values()
         for since_ns, (poc, step, touched_ns) in self._naked.items():
             if since_ns <= now_ns and not 0 < touched_ns <= now_ns:
                 weight = NAKED * _decay((now_ns - since_ns) / (NAKED_DAYS * DAY_NS))
                 found.append(Evidence(poc + step / 2, "naked_poc", self._venue, weight, since_ns))
         found += self._swings_at(now_ns)
         return [x for x in found if x.weight >= WEIGHT_MIN]
-
-    def _wall_at(self, row: Any, now_ns: int) -> Evidence:
-        _, told_ns, _, (price, ratio, known_ns, ended) = row
-        stands = not ended and now_ns - told_ns <= WALL_S * SECOND_NS
-        return Evidence(price, "wall", self._venue, WALL * ratio * stands, known_ns)
 
     def _nodes_at(self, row: Any, now_ns: int) -> list[Evidence]:
         _, told_ns, _, (_, poc, vah, val, nodes) = row
@@ -185,26 +190,25 @@ class VenueEvidence:
         """Forget what no minute from `oldest` on needs; how many rows are kept."""
         for history in self._histories.values():
             history.prune(oldest)
-        gone_ns = oldest * MINUTE_NS - WALL_S * SECOND_NS
-        over = [k for k, x in self._histories.items() if k[:4] == "wall" and x.rows[-1][1] < gone_ns]
-        for key in over:
-            del self._histories[key]
+        self._walls = {minute: x for minute, x in self._walls.items() if minute >= oldest}
         for bars in self._bars.values():
             bars.prune(oldest * MINUTE_NS)
         newest = max((x for x in self.heard if x <= oldest), default=oldest)
         self.heard = {minute: x for minute, x in self.heard.items() if minute >= newest}
         kept = len(self.heard) + sum(len(x.rows) for x in self._histories.values())
+        kept += sum(map(len, self._walls.values()))
         return kept + sum(len(bars.rows) for bars in self._bars.values())
 
     def dump(self) -> Any:
         """All state."""
         histories = {key: x.rows for key, x in self._histories.items()}
         bars = {interval_s: x.rows for interval_s, x in self._bars.items()}
-        return [self.heard, histories, bars, self._naked]
+        return [self.heard, self._walls, histories, bars, self._naked]
 
     def load(self, state: Any) -> None:
         """Take the state that `dump` gave."""
-        heard, histories, bars, self._naked = state
+        heard, walls, histories, bars, self._naked = state
+        self._walls = {minute: {key: tuple(x) for key, x in found.items()} for minute, found in walls.items()}
         self.heard = {minute: tuple(x) for minute, x in heard.items()}
         self._histories = {key: History([_tuples(row) for row in x]) for key, x in histories.items()}
         self._bars = {interval_s: Bars(interval_s, x) for interval_s, x in bars.items()}

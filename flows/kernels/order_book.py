@@ -12,6 +12,7 @@ import numpy as np
 
 from connectors.book_sync import Rule
 from flows.kernels import book as b
+from flows.kernels import ledger, trades
 from flows.kernels.snapshot import ALL_ASKS, ALL_BIDS, NO_BIDS, Int64s, Levels
 
 COLUMN_BINS = 704  # at least 640 around the mid, after alignment to 64
@@ -36,7 +37,10 @@ class OrderBook:
         "far_key",
         "far_lots",
         "key",
+        "ledger",
         "meta",
+        "name",
+        "tape",
         "waiting",
         "waiting_bytes",
         "window",
@@ -49,6 +53,10 @@ class OrderBook:
         self.meta[b.SECOND] = -1
         self.bin_step: Decimal | None = None
         self.covered: Int64s = np.zeros(2, np.int64)
+        self.ledger: Int64s = np.zeros(ledger.HEAD + ledger.ENTRIES_MIN * ledger.ENTRY, np.int64)
+        self.tape: Int64s = np.zeros(trades.META, np.int64)
+        self.tape[trades.KIND] = -1
+        self.name = np.frombuffer(key or b"\0", np.uint8)
         self.waiting: deque[bytes] = deque()
         self.waiting_bytes = 0
         self._allocate(0, 0, FAR_MIN)
@@ -103,6 +111,7 @@ class OrderBook:
         self._allocate(0, 0, FAR_MIN)
         m[b.BEST_BID], m[b.BEST_ASK] = -1, b.NO_ASK
         m[[b.N_BIDS, b.N_ASKS]] = 0
+        self.ledger[ledger.COUNT] = 0
 
     def replace(self, levels: Levels, update_id: int) -> None:
         """Become the book of these levels, live as before: by the message at hand, which counts as any other."""
@@ -120,6 +129,23 @@ class OrderBook:
         m[b.N_LEVELS] += len(levels.ticks)
         m[[b.N_APPLIED, b.UPDATES]] += 1
         m[b.RECEIVED], m[b.HEARD] = m[b.RECV], m[b.SECOND]
+        b.follow(self.ledger, self.window, self.far_key, self.far_lots, m, m[b.EVENT_MS])
+
+    def make_ledger_room(self, count: int) -> None:
+        """See that `count` more prices can have traded."""
+        wanted = ledger.HEAD + (self.ledger.item(ledger.COUNT) + count) * ledger.ENTRY
+        while len(self.ledger) < wanted:
+            self.ledger = np.concatenate([self.ledger, np.zeros_like(self.ledger[ledger.HEAD :])])
+
+    def close_ledger(self, end_ms: int) -> Int64s:
+        """The ledger of the second that ends at `end_ms`: int64[n, ledger.ENTRY], a row a price that traded."""
+        count, m = self.ledger.item(ledger.COUNT), self.meta
+        rows = np.empty((count, ledger.ENTRY), np.int64)
+        if not count:
+            return rows
+        told = ledger.close(self.ledger, m[b.BEST_BID], m[b.BEST_ASK], end_ms, rows)
+        found: Int64s = rows[:told]
+        return found
 
     def limit(self, depth: int) -> None:
         """From the message at hand on, a snapshot, the venue tells of so many levels a side; 0: of all."""
@@ -229,6 +255,7 @@ class OrderBook:
             self.covered[1] *= price_factor
         if self.live:
             self.settle()
+            ledger.rescale(self.ledger, price_factor, size_factor)
             self._rebuild(Levels(ticks * price_factor, lots * size_factor, sides))
 
     def _rebuild(self, levels: Levels, keep: bool = False) -> None:
@@ -295,6 +322,8 @@ class OrderBook:
             "covered": self.covered.tobytes(),
             "bin_step": None if self.bin_step is None else str(self.bin_step),
             "waiting": list(self.waiting),
+            "tape": self.tape.tobytes(),
+            "ledger": self.ledger[: ledger.HEAD + self.ledger.item(ledger.COUNT) * ledger.ENTRY].tobytes(),
         }
 
     @classmethod
@@ -306,6 +335,10 @@ class OrderBook:
         self.bin_step = None if state["bin_step"] is None else Decimal(state["bin_step"])
         for line in state["waiting"]:
             self.wait(line)
+        self.tape = np.frombuffer(state["tape"], np.int64).copy()
+        entries = np.frombuffer(state["ledger"], np.int64)
+        self.make_ledger_room(len(entries) // ledger.ENTRY)
+        self.ledger[: len(entries)] = entries
         ticks, lots, sides = (
             np.frombuffer(x, t) for x, t in zip(state["levels"], (np.int64, np.int64, np.int8), strict=True)
         )

@@ -175,8 +175,12 @@ class Reading:
     def _agreed(self, ticks: int) -> Decimal:
         """The height of a row that venues agree on, or one by price."""
         price_decimals = self.meta.item(t.PRICE_DECIMALS)
-        tick = self.told.tick if self.told else Decimal(1).scaleb(-price_decimals)
         price = Decimal(ticks).scaleb(-price_decimals)
+        if self.told is None:
+            # The digits of one price do not tell the tick: 2684.5 is of 0.01 too.
+            agreed = instruments.agreed_bin_step(self.name, Decimal(1).scaleb(-instruments.DECIMALS_MAX))
+            return agreed or instruments.bin_step(price, Decimal(1).scaleb(-price_decimals))
+        tick = self.told.tick
         return instruments.agreed_bin_step(self.name, tick) or instruments.bin_step(price, tick)
 
     def dump(self) -> Any:

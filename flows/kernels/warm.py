@@ -13,15 +13,17 @@ import numpy as np
 from connectors import book_sync, venue
 from connectors.record import Record, encode_line
 from connectors.venue import market
-from flows.kernels import book, profile, reading, trades
+from flows.kernels import against, book, ledger, profile, reading, trades, wall_bins
 from flows.kernels.depth import DepthKernel
 from flows.kernels.order_flow import InstrumentTape
 from flows.kernels.prints import Prints
+from flows.kernels.order_book import OrderBook
 from flows.kernels.tape import TapeKernel
 
 _FRAMES = (
     b'{"lastUpdateId":1,"bids":[["1.1","1"],["0.1","1"]],"asks":[["1.2","1"],["99999.1","1"]]}',
     b'{"e":"depthUpdate","E":1000,"U":2,"u":2,"pu":1,"b":[["1.1","2"]],"a":[["1.2","0"],["1.3","1"]]}',
+    b'{"stream":"warmup@trade","data":{"e":"trade","E":1000,"T":1000,"s":"WARMUP","t":1,"p":"1.1","q":"1","m":true}}',
     b'{"e":"depthUpdate","E":61000,"U":3,"u":3,"pu":2,"b":[["1.125","2"]],"a":[]}',
 )
 _KRAKEN = (
@@ -35,8 +37,10 @@ _TRADE = (
     b'"i":"%d","BT":false}]}'
 )
 _INSIDE = {
-    "book": (book_sync.__file__,),
+    "against": (book_sync.__file__, book.__file__, ledger.__file__, trades.__file__, venue.__file__),
+    "book": (book_sync.__file__, ledger.__file__),
     "trades": (book_sync.__file__, book.__file__, venue.__file__),
+    "wall_bins": (ledger.__file__,),
 }
 
 
@@ -62,10 +66,23 @@ def warm() -> None:
         warmed.grow_far(1)
         warmed.recentre()
         book.count_jump(warmed.window, warmed.meta)
+        _warm_trade(kernel, warmed)
     assert np.any([warmed.live for warmed in books.values()])
     _warm_limited()
     _warm_order_flow()
     _warm_profiles()
+
+
+def _warm_trade(kernel: DepthKernel, warmed: OrderBook) -> None:
+    """What is called where `Market.parse` read the trade, or no second ends."""
+    assert warmed.live
+    against.put(
+        warmed.window, warmed.far_key, warmed.far_lots, warmed.meta, kernel._clock, warmed.ledger, 11, 1, 1, 61_000_000_000
+    )  # fmt: skip
+    ledger.rescale(warmed.ledger, 1, 1)
+    book.follow(warmed.ledger, warmed.window, warmed.far_key, warmed.far_lots, warmed.meta, 61_000)
+    wall_bins.foremost(np.zeros((1, wall_bins.HIT), np.int64), 0)
+    warmed.close_ledger(62_000)
 
 
 def _warm_limited() -> None:

@@ -11,7 +11,14 @@ from typing import Any
 from sql.client import Store, connect
 from sql.data_dir import password, running
 
-TABLES = ("depth_1s", "depth_10s", "depth_1m", "book_events", "instruments", "dead_letters", "trades")
+TABLES = (
+    "depth_1s", "depth_10s", "depth_1m", "book_events", "instruments", "dead_letters", "trades", "prices", "bars",
+    "order_flow", "footprints", "profiles", "large_trades", "liquidations", "derivatives", "walls",
+    "liquidity_events", "levels",
+)  # fmt: skip
+
+# Of the rows of markets, each flow after those that it reads from.
+FLOWS = ("depth", "tape", "levels")
 
 
 def isotherm(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""kill -9 of the flow and of the store at random points: the tables are those of an undisturbed run."""
+"""kill -9 of the flows and of the store at random points: the tables are those of an undisturbed run."""
 
 import random
 import signal
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from connectors.log import DEAD_LETTER, FEATURES, open_log
-from connectors.record import Chunker, encode_line
+from connectors.record import CLOCK, Chunker, encode_line
 from connectors.recordings import read
 from connectors.venue import market
-from tests.integration.pipeline import isotherm, spawn, tables
+from tests.integration.pipeline import FLOWS, isotherm, spawn, tables
 
 KILLS = 10
 FEED_S = 30.0
@@ -20,13 +20,16 @@ RECORDED_S = 150
 
 
 def records(path: Path) -> list[tuple[bytes, bytes, int]]:
-    """The first RECORDED_S seconds of a recording as records."""
+    """The first RECORDED_S seconds of a recording as records, those of the clock among them."""
     chunker, out, first_ns = Chunker(), [], None
-    for key, line in read(path, market("binance_futures"), "BTCUSDT"):
+    for key, line in read(path, market("binance_futures"), "BTCUSDT", clocks=True):
         first_ns = first_ns or line.recv_ns
         if line.recv_ns > first_ns + RECORDED_S * 1_000_000_000:
             break
-        out += chunker.add(key, line.recv_ns, encode_line(*line))
+        if line.origin == CLOCK:
+            out += [*chunker.cut(), (key, encode_line(*line), line.recv_ns)]
+        else:
+            out += chunker.add(key, line.recv_ns, encode_line(*line))
     return out + list(chunker.cut())
 
 
@@ -45,35 +48,47 @@ def feed(data_dir: Path, content: list[tuple[bytes, bytes, int]], span_s: float)
     log.close()
 
 
+def to_the_end(data_dir: Path) -> None:
+    """Every flow until nothing is left for it, those first that others read from."""
+    for flow in FLOWS:
+        done = isotherm("flow", flow, "--until-end", "--data-dir", data_dir)
+        assert done.returncode == 0, (flow, done.stderr)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["flow", "store"])
 def test_killed_ten_times_the_tables_are_the_same(recordings, tmp_path, victim):
     content = records(recordings / "binance/usdm_btcusdt_20240808.gz")
     calm, struck = tmp_path / "calm", tmp_path / "struck"
     feed(calm, content, 0)
-    assert isotherm("flow", "depth", "--until-end", "--data-dir", calm).returncode == 0
+    to_the_end(calm)
 
     feed(struck, content[:1], 0)
     feeder = threading.Thread(target=feed, args=(struck, content[1:], FEED_S))
     dice = random.Random(victim)
-    run = {
-        "store": lambda: spawn("store", "--data-dir", struck, "--port", 0),
-        "flow": lambda: spawn("flow", "depth", "--data-dir", struck, "--epoch", "0.5"),
+    run = {"store": lambda: spawn("store", "--data-dir", struck, "--port", 0)} | {
+        flow: lambda flow=flow: spawn("flow", flow, "--data-dir", struck, "--epoch", "0.5") for flow in FLOWS
     }
     parts = {name: start() for name, start in run.items()}
     feeder.start()
     try:
         for _ in range(KILLS):
             time.sleep(dice.uniform(1.5, 3.5))
-            parts[victim].send_signal(signal.SIGKILL)
-            parts[victim].communicate()
-            parts[victim] = run[victim]()
+            for name in ("store",) if victim == "store" else dice.sample(FLOWS, 2):
+                parts[name].send_signal(signal.SIGKILL)
+                parts[name].communicate()
+                parts[name] = run[name]()
         feeder.join()
-        assert parts["flow"].poll() is None or victim == "flow", parts["flow"].communicate()[1]
+        if victim == "store":
+            assert all(parts[flow].poll() is None for flow in FLOWS), "a flow waits for its store"
     finally:
         for part in parts.values():
             part.kill()
             part.communicate()
-    assert isotherm("flow", "depth", "--until-end", "--data-dir", struck).returncode == 0
-    assert tables(struck) == tables(calm)
-    assert len(tables(calm)["depth_1s"]) > RECORDED_S - 5
+    to_the_end(struck)
+    expected, found = tables(calm), tables(struck)
+    for table, rows in expected.items():
+        assert found[table] == rows, table
+    filled = {"depth_1s", "trades", "order_flow", "footprints", "profiles", "large_trades", "walls", "levels"}
+    assert filled <= {table for table, rows in expected.items() if rows}
+    assert len(expected["depth_1s"]) > RECORDED_S - 5

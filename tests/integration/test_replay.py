@@ -29,10 +29,15 @@ def replayed(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_futures_summary(replayed):
     _, summary = replayed
     assert summary | USDM == summary
-    assert summary["rows"] == {
+    rows = {
         "depth_1s": 345, "depth_10s": 35, "depth_1m": 6, "book_events": 1, "instruments": 1, "dead_letters": 0,
-        "trades": 21313, "prices": 0, "bars": 0,
+        "trades": 21313, "prices": 0, "liquidations": 0,
     }  # fmt: skip
+    assert summary["rows"] | rows == summary["rows"]
+    assert all(
+        summary["rows"][table] for table in ("order_flow", "footprints", "bars", "profiles", "large_trades")
+    )
+    assert all(summary["rows"][table] for table in ("walls", "levels"))
 
 
 @pytest.mark.parametrize(

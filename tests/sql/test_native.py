@@ -16,6 +16,10 @@ def test_arrays_are_their_ends_and_then_all_values() -> None:
     assert data == head + np.array([2, 2, 3], "<u8").tobytes() + np.array([1, 2, 3], "<f4").tobytes()
 
 
+def test_an_empty_array_leaves_the_type_of_the_others() -> None:
+    assert block({"a": "Array(Int64)"}, {"a": [(), (2**63 - 1,)]}).endswith((2**63 - 1).to_bytes(8, "little"))
+
+
 def test_low_cardinality_travels_as_plain_string() -> None:
     assert b"\x06String" in block({"s": "LowCardinality(String)"}, {"s": ["a"]})
 
@@ -71,3 +75,8 @@ def test_columns_missing_unknown_or_ragged_are_named() -> None:
         block({"a": "Int64", "b": "Int64"}, {"a": one, "c": one})
     with pytest.raises(ColumnError, match=r"one length expected, found \{'a': 1, 'b': 2\}"):
         block({"a": "Int64", "b": "Int64"}, {"a": one, "b": two})
+
+
+def test_empty_tuples_beside_integers_do_not_make_them_floats() -> None:
+    data = block({"a": "Array(Int64)"}, {"a": [(), (1 << 60,), ()]})
+    assert data.endswith(np.array([0, 1, 1, 1 << 60], "<i8").tobytes())

@@ -311,7 +311,7 @@ def test_liquidations_come_with_big_moves_and_hurt_who_they_go_against() -> None
     is_big = np.abs(moves) > 2 * typical
     big, small = (sigmas > 2).sum() / is_big.sum(), (sigmas <= 2).sum() / (~is_big).sum()
     assert {x.symbol for x, _ in forced} == set(at)
-    assert big > 10 * small
+    assert big > 5 * small
 
 
 def test_a_funding_rate_stands_for_a_minute() -> None:

@@ -1,9 +1,11 @@
 """Liquidations, funding and open interest of streams: against a naive oracle, in many pieces, and damaged."""
 
+import gzip
 import json
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.record import Line, Record, encode_control, encode_line
+from connectors.recordings import read
 from connectors.simulator.half import halves
 from connectors.simulator.market import Mark
 from connectors.venue import Liquidation, MarkPrice, ParseError, Ticker, market
@@ -123,6 +126,58 @@ def test_liquidations_alike_in_a_message_are_numbered_and_told_again_are_the_sam
     again = rows_of(kernel, compact(frame), recv_ns=(LIQUIDATIONS_MS + 900) * MS, origin=b"ws-2")
     arrival = {"received_ns": 0, "version": 0}
     assert [x | arrival for x in again["liquidations"]] == [x | arrival for x in found]
+
+
+# Recordings, read with plain json.
+
+
+def test_recorded_liquidations(recordings: Path) -> None:
+    (force,) = (recordings / "binance" / "liquidation_frames.jsonl").read_bytes().splitlines()
+    (row,) = rows_of(TapeKernel(market("binance_futures"), 0), force, recv_ns=1_791_565_603_100 * MS)[
+        "liquidations"
+    ]
+    assert (row["instrument"], row["time_ns"], row["liquidated_side"], row["price"], row["size"]) == (
+        "BTC-USDT-PERP", 1_791_565_602_120 * MS, "long", 82651.9, 0.19,
+    )  # fmt: skip
+    kernel = TapeKernel(market("bybit_linear"), 0)
+    for frame in (recordings / "bybit" / "allliquidation_frames.jsonl").read_bytes().splitlines():
+        told = json.loads(frame)
+        found = rows_of(kernel, frame, recv_ns=told["ts"] * MS)["liquidations"]
+        assert [(x["time_ns"], x["price"], x["size"]) for x in found] == [
+            (x["T"] * MS, float(x["p"]), float(x["v"])) for x in told["data"]
+        ]
+        assert {x["liquidated_side"] for x in found} == {"long"}  # S is "Buy" in all of them
+    assert found[0]["instrument"] == "STRK-USDT-PERP"
+
+
+def test_recorded_tickers_merged_by_hand(recordings: Path) -> None:
+    path = recordings / "bybit" / "v5_btcusdt_ethusdt_linear_and_spot_20260809.jsonl.gz"
+    keys = ("markPrice", "indexPrice", "fundingRate", "nextFundingTime", "singleOpenInterest")
+    expected, known, newest = [], {}, {}
+    for text in gzip.decompress(path.read_bytes()).splitlines():
+        said = json.loads(text)
+        frame = json.loads(said["data"]) if said["t"] == "recv" and said["conn"] == "BYBIT.ws.2" else {}
+        if not frame.get("topic", "").startswith("tickers"):
+            continue
+        symbol, tells = (
+            frame["data"]["symbol"],
+            {x: float(frame["data"][x]) for x in keys if x in frame["data"]},
+        )
+        known[symbol] = (known[symbol] if frame["type"] == "delta" else {}) | tells
+        last = newest.get(symbol, {})
+        due = frame["ts"] // 10_000 != last.get("ts", 0) // 10_000
+        if tells and (due or any(known[symbol][x] != last[x] for x in keys[2:4])):
+            newest[symbol] = known[symbol] | {"ts": frame["ts"]}
+            expected.append((symbol, frame["ts"], *(known[symbol][x] for x in keys)))
+    kernel, blocks = TapeKernel(market("bybit_linear"), 0), []
+    for key, line in (x for x in read(path, market("bybit_linear")) if isinstance(x, tuple)):
+        blocks += kernel.on_records([Record(key, 0, encode_line(*line))])
+    found = [row for x in blocks if x.table == "derivatives" for row in zip(*x.columns.values(), strict=True)]
+    assert [
+        (name.replace("-", "").removesuffix("PERP"), ns // MS, mark, index, rate, next_ns / MS, held)
+        for name, _, ns, mark, index, rate, next_ns, held, _, _ in found
+    ] == expected
+    assert {x[0] for x in expected} == {"BTCUSDT", "ETHUSDT"} and len(expected) >= 8
 
 
 # The rule of rows, once more and without memory: of every event all that came before it is looked at.
@@ -324,14 +379,15 @@ FUTURES = sorted(name for name, half in halves().items() if half(half.listed[:1]
 
 @pytest.mark.parametrize("name", FUTURES)
 def test_four_simulated_minutes_have_both_tables_for_every_instrument(name: str) -> None:
-    play, kernel = Play(name, symbols=100), TapeKernel(market(name), 0)
-    blocks = []
+    play, kernel, at_once = Play(name, symbols=100), TapeKernel(market(name), 0), TapeKernel(market(name), 0)
+    blocks, heard = [], b""
     frames = list(play.said)
     for event in play.play.advance(play.now_ms + 240_000, 1000):
         frames += [payload for _, payload in play.half.frames(event, play.wanted)]
         if isinstance(event, Mark):  # a second is over
             lines = b"".join(encode_line((play.now_ms + 5) * MS, b"ws-1", x) for x in frames)
             blocks += kernel.on_records([Record(b"", 0, lines)])
+            heard += lines
             frames.clear()
     instruments = {market(name).canonical(x) for x in play.half.symbols}
     assert len(instruments) >= 6
@@ -341,3 +397,8 @@ def test_four_simulated_minutes_have_both_tables_for_every_instrument(name: str)
     per_minute = len(of) / len(instruments) / 4  # of derivatives: each 10 s, and as often as funding changes
     assert 6 <= per_minute <= 8
     assert not kernel.summary()["dead_letters"]
+    whole = {x.table: x for x in at_once.on_records([Record(b"", 0, heard)])}
+    for table, columns in TABLE_COLUMNS.items():
+        for column in columns:  # of whatever pieces
+            parts = [value for x in blocks if x.table == table for value in x.columns[column]]
+            assert str(parts) == str(list(whole[table].columns[column]))

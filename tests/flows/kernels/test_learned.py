@@ -59,7 +59,9 @@ def run(name: str, buf: Any, wire: Int64s) -> tuple[Any, ...]:
     book = OrderBook(b"X", int(market(name).wire.rule))
     scratch = np.zeros(SCRATCH, np.int64), np.zeros(SCRATCH, np.int64)
     clock = np.zeros(2, np.int64)
-    found = b.run(buf, 0, book.window, book.far_key, book.far_lots, book.meta, clock, *scratch, wire)
+    found = b.run(
+        buf, 0, book.window, book.far_key, book.far_lots, book.meta, clock, *scratch, wire, book.ledger
+    )
     return *map(int, found), book.meta.tolist()
 
 

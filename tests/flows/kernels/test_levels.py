@@ -126,6 +126,16 @@ def test_evidence_of_each_kind_has_its_weight():
     assert [x["side"] for x in rows] == ["support"] * 2 + ["resistance"] * 5
 
 
+def test_what_profiles_of_several_spans_agree_on_counts_once_and_fades():
+    late = DAY_NS // MINUTE_NS
+    features = [
+        profile(0, 90.0), profile(late, 90.0, span="rolling_4h"), profile(0, 110.0, span="london"), depth(late * 60),
+        depth(late * 60 + 2),
+    ]  # fmt: skip
+    rows = _of(_run(features), minute=late)
+    assert [(x["price"], x["strength"]) for x in rows] == [(90.5, 8.0), (110.5, 4.0)]
+
+
 def test_evidence_of_one_level_is_no_further_apart_than_two_rows_of_the_book_or_half_the_true_range():
     near = [wall(55, 90), wall(55, 92), depth(60), depth(62)]
     assert [x["price"] for x in _of(_run(near))] == [91.5]
