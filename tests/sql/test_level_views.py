@@ -41,8 +41,8 @@ def session(name: str, days_ago: int, **changes: Any) -> dict[str, Any]:
 
 def test_profiles_are_in_base_currency_and_now_is_the_newest(writer: Store, analyst: Store) -> None:
     name = next(NAMES)
-    minutes = [{"instrument": name, "open_ns": NOW_NS - 7200 * SECOND_NS, "time_ns": NOW_NS - s * SECOND_NS, "poc": 100.0 + s}
-               for s in (120, 60, 0)]  # fmt: skip
+    opened = {"instrument": name, "open_ns": NOW_NS - 7200 * SECOND_NS}
+    minutes = [opened | {"time_ns": NOW_NS - s * SECOND_NS, "poc": 100.0 + s} for s in (120, 60, 0)]
     put(writer, "profiles", PROFILE, minutes)
     put(writer, "profiles", PROFILE, [minutes[1] | {"poc": 7.0}], version=2)
     put(writer, "profiles", PROFILE, [minutes[0] | {"span": "london"}])
@@ -126,8 +126,8 @@ def test_walls_now_stand_and_were_told_of_with_the_others(writer: Store, analyst
     told = {"standing": (0, ""), "ended": (0, "pulled"), "cut off": (61, ""), "late": (59, "")}
     rows = [
         {
-            "instrument": name, "price_row": i, "from_ns": NOW_NS - 600 * SECOND_NS, "known_ns": NOW_NS - 570 * SECOND_NS,
-            "time_ns": NOW_NS - age * SECOND_NS, "ended": ended,
+            "instrument": name, "price_row": i, "from_ns": NOW_NS - 600 * SECOND_NS,
+            "known_ns": NOW_NS - 570 * SECOND_NS, "time_ns": NOW_NS - age * SECOND_NS, "ended": ended,
         }
         for i, (age, ended) in enumerate(told.values())
     ]  # fmt: skip

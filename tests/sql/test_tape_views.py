@@ -171,7 +171,7 @@ def test_cvd_by_size_is_that_of_the_trades_of_the_size(writer: Store, analyst: S
     assert found == [sum(group) / 1000 for group in values]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(["BTC-USDT", "EUR-USD", "XAU-USD", "USD-JPY-PERP", "BTC-EUR", "USDT-USD", "eur/gbp", "EUR-USDT"]),
     st.integers(1_600_000_000, 1_900_000_000),
@@ -212,8 +212,9 @@ def test_forex_sessions_of_cvd_begin_at_five_in_new_york(writer: Store, analyst:
 def test_cvd_of_all_venues_leaves_out_who_went_silent_and_says_so(writer: Store, analyst: Store) -> None:
     trades = [t for t in random_trades(3, 7200, "abc", every_s=20) if t.venue != "c" or t.time_ns < at(3600)]
     name = store_tape(writer, trades)
-    found = ask(analyst, "cvd_all_venues", "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale",
-                instrument=name, interval_s=60, from_time=iso(6000), to_time=iso(7200))  # fmt: skip
+    columns = "time, cvd, venues, weights, stale_venues, cvd_small + cvd_medium + cvd_large + cvd_whale"
+    found = ask(analyst, "cvd_all_venues", columns, instrument=name, interval_s=60,
+                from_time=iso(6000), to_time=iso(7200))  # fmt: skip
     alive = [t for t in trades if t.venue != "c"]
     signed = [(t.time_ns, t.size * ((t.side == "buy") - (t.side == "sell"))) for t in alive]
     assert len(found) == len({t.time_ns // (60 * SECOND_NS) for t in alive if t.time_ns >= at(6000)})
@@ -313,13 +314,14 @@ def runs(flags: list[bool]) -> list[int]:
     return out
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(PROFILES, min_size=1, max_size=6))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(PROFILES, min_size=40, max_size=60))
 def test_footprints_are_flagged_as_by_hand(
     loose_writer: Store, profiles: list[dict[int, tuple[int, int]]]
 ) -> None:
     trades = [t for i, profile in enumerate(profiles) for t in profile_trades(profile, 10.0 * i)]
-    name = store_tape(loose_writer, trades)
+    name = next(NAMES)
+    loose_writer.insert("footprints", footprints(name, trades, 10, STEP))
     found = cells(loose_writer, "footprint_cells_10s", name)
     for i, profile in enumerate(profiles):
         low, high = min(profile), max(profile)
@@ -345,7 +347,8 @@ def test_footprints_of_all_venues_add_up(writer: Store, analyst: Store) -> None:
     for row in found:
         cell = expected[row[:2]]
         buy, sell, total = (
-            math.fsum(t.size for t in cell if t.side in sides) for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
+            math.fsum(t.size for t in cell if t.side in sides)
+            for sides in (("buy",), ("sell",), ("buy", "sell", "unknown"))
         )  # fmt: skip
         assert row[2:6] == pytest.approx((buy, sell, buy - sell, total))
         bar = {t.venue for t in trades if t.time_ns // (10 * SECOND_NS) * 10 == row[0]}
@@ -437,8 +440,8 @@ def stored(store: Store, end_s: float) -> str:
 @pytest.mark.parametrize(
     ("from_s", "to_s", "stored_s"),
     [
-        (0, 4 * 3600, math.inf), (3605, 3699, math.inf), (3590, 3610, math.inf), (3601, 3609, math.inf),
-        (1234, 11_111, math.inf), (50, 60, math.inf), (100, 10_800, 10_795), (0, 12_345, 12_345), (7205, 7260, 12_345),
+        (3605, 3699, math.inf), (3590, 3610, math.inf), (3601, 3609, math.inf),
+        (1234, 11_111, math.inf), (100, 10_800, 10_795), (0, 12_345, 12_345), (7205, 7260, 12_345),
     ],
 )  # fmt: skip
 def test_the_profile_of_any_range_is_that_of_its_trades(
