@@ -434,3 +434,13 @@ def test_rows_do_not_depend_on_calls_or_on_a_restart(recordings: Path, name: str
 
 def plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def test_a_new_name_loses_no_rows_of_the_old_one() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    told = encode_control(RECV_NS, b"!instrument", symbol="BTCUSDT", instrument="A-B", tick="0.1", lot="1")
+    before = b"".join(encode_line(RECV_NS, b"ws", trade(i, i * 1000)) for i in range(4))
+    after = encode_line(RECV_NS, b"ws", trade(4, 4000))
+    found = of_blocks(kernel.on_records([Record(b"BTCUSDT", 0, before + told + after)]))
+    assert {x["instrument"] for x in found["order_flow"]} == {"BTC-USDT-PERP"}
+    assert [x["instrument"] for x in found["trades"]] == ["BTC-USDT-PERP"] * 4 + ["A-B"]
