@@ -1,6 +1,7 @@
 -- Any range is cut into the longest bars that lie within it: hours, minutes where no hour is, and 10 s where no
 -- minute is: at its edges, and at its end those whose longer bar has not closed. An hour or minute without a bar
--- before the last that has one had no trade.
+-- before the last that has one had no trade. Stale venues are those of venue_shares; the rule stands here again,
+-- because the engine reads a view within a view twice, and so on.
 CREATE OR REPLACE VIEW market.volume_profile_spans
 (
     venue LowCardinality(String) COMMENT 'Market it traded on, e.g. binance_futures (name)',
@@ -38,11 +39,23 @@ WHERE
     AND ({venue:String} != 'all' OR venue NOT IN
     (
         SELECT venue
-        FROM market.venue_shares(
-            instrument = {instrument:String}, from_time = {from_time:DateTime64(9, 'UTC')},
-            to_time = {to_time:DateTime64(9, 'UTC')}
+        FROM
+        (
+            SELECT venue, max(max(end_s)) OVER () - max(end_s) AS behind_s
+            FROM
+            (
+                SELECT venue, intDiv(open_ns, 1000000000) + 60 AS end_s
+                FROM market.order_flow
+                WHERE instrument = {instrument:String} AND interval_s = 60 AND open_ns >= from_ns AND open_ns < to_ns
+                UNION ALL
+                SELECT venue, toInt64(toUnixTimestamp(time)) + 60 AS end_s
+                FROM market.depth_1m
+                WHERE instrument = {instrument:String}
+                    AND time >= toDateTime({from_time:DateTime64(9, 'UTC')}, 'UTC') AND time < {to_time:DateTime64(9, 'UTC')}
+            )
+            GROUP BY venue
         )
-        WHERE stale
+        WHERE behind_s > 300
     ))
 COMMENT 'The bars that volume_profile adds up. Times in ns since 1970 UTC';
 
@@ -50,91 +63,6 @@ COMMENT 'The bars that volume_profile adds up. Times in ns since 1970 UTC';
 -- pair below, which merges two lists by their heads. A pair that is not smaller than one before it on its side is
 -- taken right after that one, so the order of all steps is that of each pair's smallest predecessor, itself among
 -- them: largest first, above before below. A pair without a trade is not there; all beyond it rank as 0.
-CREATE OR REPLACE VIEW market.volume_profile_rows
-(
-    row_step Float64 COMMENT 'Height of a price row (quote currency)',
-    lots UInt64 COMMENT 'A size divided by this is in base currency (1/base currency)',
-    price_row Int64 COMMENT 'Price row with a trade; its lower edge is price_row * row_step (rows)',
-    buy_lots Int64 COMMENT 'Volume of aggressive buying in the row (lots)',
-    sell_lots Int64 COMMENT 'Volume of aggressive selling in the row (lots)',
-    unknown_lots Int64 COMMENT 'Volume in the row whose aggressor nobody knows (lots)',
-    total_lots Int64 COMMENT 'Volume in the row (lots)',
-    poc_row Int64 COMMENT 'The row with most volume (rows)',
-    area_low Int64 COMMENT 'Lowest row of the value area (rows)',
-    area_high Int64 COMMENT 'Highest row of the value area (rows)'
-)
-AS SELECT
-    row_step, lots, price_row, buy_lots, sell_lots, unknown_lots, total_lots, poc_row,
-    greatest(low, poc_row - 2 * maxIf(pair, side = 2 AND within) OVER step) AS area_low,
-    least(high, poc_row + 2 * maxIf(pair, side = 1 AND within) OVER step) AS area_high
-FROM
-(
-    SELECT
-        *, 100 * (sum(total_lots) OVER (
-            PARTITION BY row_step ORDER BY side > 0, rank_lots DESC, side, pair
-        ) - pair_lots) < 70 * all_lots AS within
-    FROM
-    (
-        SELECT
-            *, if(
-                dense_rank() OVER (PARTITION BY row_step, side ORDER BY pair) = pair,
-                min(pair_lots) OVER (PARTITION BY row_step, side ORDER BY pair), 0
-            ) AS rank_lots
-        FROM
-        (
-            SELECT
-                *, multiIf(price_row > poc_row, 1, price_row < poc_row, 2, 0) AS side,
-                intDiv(abs(price_row - poc_row) + 1, 2) AS pair,
-                sum(total_lots) OVER (PARTITION BY row_step, side, pair) AS pair_lots
-            FROM
-            (
-                SELECT
-                    *, first_value(price_row) OVER (
-                        PARTITION BY row_step
-                        ORDER BY total_lots DESC, abs(2 * price_row - low - high), if(above > below, -price_row, price_row)
-                    ) AS poc_row
-                FROM
-                (
-                    SELECT
-                        *, sumIf(total_lots, 2 * price_row > low + high) OVER step AS above,
-                        sumIf(total_lots, 2 * price_row < low + high) OVER step AS below
-                    FROM
-                    (
-                        SELECT
-                            row_step, lots, price_row, sum(buy * finer) AS buy_lots, sum(sell * finer) AS sell_lots,
-                            sum(unknown * finer) AS unknown_lots, buy_lots + sell_lots + unknown_lots AS total_lots,
-                            min(price_row) OVER step AS low, max(price_row) OVER step AS high,
-                            sum(total_lots) OVER step AS all_lots
-                        FROM
-                        (
-                            SELECT
-                                row_step, price_row AS price_rows, buy_lots AS buys, sell_lots AS sells,
-                                unknown_lots AS unknowns, intExp10(max(size_decimals) OVER ()) AS lots,
-                                toInt64(intDiv(lots, intExp10(size_decimals))) AS finer
-                            FROM market.footprints FINAL
-                            WHERE instrument = {instrument:String} AND (venue, interval_s, open_ns) IN
-                            (
-                                SELECT venue, interval_s, open_ns
-                                FROM market.volume_profile_spans(
-                                    instrument = {instrument:String}, venue = {venue:String},
-                                    from_time = {from_time:DateTime64(9, 'UTC')}, to_time = {to_time:DateTime64(9, 'UTC')}
-                                )
-                            )
-                        )
-                        ARRAY JOIN price_rows AS price_row, buys AS buy, sells AS sell, unknowns AS unknown
-                        GROUP BY row_step, lots, price_row
-                        HAVING total_lots > 0
-                        WINDOW step AS (PARTITION BY row_step)
-                    )
-                    WINDOW step AS (PARTITION BY row_step)
-                )
-            )
-        )
-    )
-)
-WINDOW step AS (PARTITION BY row_step)
-COMMENT 'What volume_profile and volume_profile_levels show, exact. Volumes in lots';
-
 CREATE OR REPLACE VIEW market.volume_profile
 (
     price Float64 COMMENT 'Lower edge of the price row (quote currency)',
@@ -145,15 +73,86 @@ CREATE OR REPLACE VIEW market.volume_profile
     delta Float64 COMMENT 'buy - sell (base currency)',
     total Float64 COMMENT 'buy + sell + unknown (base currency)',
     in_value_area Bool COMMENT 'True: the row is in the value area, two-row rule, 70 % (true or false)',
-    is_poc Bool COMMENT 'True: the row with most volume (true or false)'
+    is_poc Bool COMMENT 'True: the row with most volume (true or false)',
+    vah Float64 COMMENT 'Value area high of the profile: upper edge of its highest row (quote currency)',
+    val Float64 COMMENT 'Value area low of the profile: lower edge of its lowest row (quote currency)'
 )
 AS SELECT
-    price_row * row_step AS price, row_step, buy_lots / lots AS buy, sell_lots / lots AS sell, unknown_lots / lots AS unknown,
-    (buy_lots - sell_lots) / lots AS delta, total_lots / lots AS total,
-    price_row BETWEEN area_low AND area_high AS in_value_area, price_row = poc_row AS is_poc
-FROM market.volume_profile_rows(
-    instrument = {instrument:String}, venue = {venue:String}, from_time = {from_time:DateTime64(9, 'UTC')},
-    to_time = {to_time:DateTime64(9, 'UTC')}
+    price_row * row_step AS price, row_step, buy_lots / lots AS buy, sell_lots / lots AS sell,
+    unknown_lots / lots AS unknown, (buy_lots - sell_lots) / lots AS delta, total_lots / lots AS total,
+    price_row BETWEEN area_low AND area_high AS in_value_area, price_row = poc_row AS is_poc,
+    (area_high + 1) * row_step AS vah, area_low * row_step AS val
+FROM
+(
+    SELECT
+        *, greatest(low, poc_row - 2 * maxIf(pair, side = 2 AND within) OVER step) AS area_low,
+        least(high, poc_row + 2 * maxIf(pair, side = 1 AND within) OVER step) AS area_high
+    FROM
+    (
+        SELECT
+            *, 100 * (sum(total_lots) OVER (
+                PARTITION BY row_step ORDER BY side > 0, rank_lots DESC, side, pair
+            ) - pair_lots) < 70 * all_lots AS within
+        FROM
+        (
+            SELECT
+                *, if(
+                    dense_rank() OVER (PARTITION BY row_step, side ORDER BY pair) = pair,
+                    min(pair_lots) OVER (PARTITION BY row_step, side ORDER BY pair), 0
+                ) AS rank_lots
+            FROM
+            (
+                SELECT
+                    *, multiIf(price_row > poc_row, 1, price_row < poc_row, 2, 0) AS side,
+                    intDiv(abs(price_row - poc_row) + 1, 2) AS pair,
+                    sum(total_lots) OVER (PARTITION BY row_step, side, pair) AS pair_lots
+                FROM
+                (
+                    SELECT
+                        *, first_value(price_row) OVER (
+                            PARTITION BY row_step
+                            ORDER BY total_lots DESC, abs(2 * price_row - low - high), if(above > below, -price_row, price_row)
+                        ) AS poc_row
+                    FROM
+                    (
+                        SELECT
+                            *, sumIf(total_lots, 2 * price_row > low + high) OVER step AS above,
+                            sumIf(total_lots, 2 * price_row < low + high) OVER step AS below
+                        FROM
+                        (
+                            SELECT
+                                row_step, lots, price_row, sum(buy * finer) AS buy_lots, sum(sell * finer) AS sell_lots,
+                                sum(unknown * finer) AS unknown_lots, buy_lots + sell_lots + unknown_lots AS total_lots,
+                                min(price_row) OVER step AS low, max(price_row) OVER step AS high,
+                                sum(total_lots) OVER step AS all_lots
+                            FROM
+                            (
+                                SELECT
+                                    row_step, price_row AS price_rows, buy_lots AS buys, sell_lots AS sells,
+                                    unknown_lots AS unknowns, intExp10(max(size_decimals) OVER ()) AS lots,
+                                    toInt64(intDiv(lots, intExp10(size_decimals))) AS finer
+                                FROM market.footprints FINAL
+                                WHERE instrument = {instrument:String} AND (venue, interval_s, open_ns) IN
+                                (
+                                    SELECT venue, interval_s, open_ns
+                                    FROM market.volume_profile_spans(
+                                        instrument = {instrument:String}, venue = {venue:String},
+                                        from_time = {from_time:DateTime64(9, 'UTC')}, to_time = {to_time:DateTime64(9, 'UTC')}
+                                    )
+                                )
+                            )
+                            ARRAY JOIN price_rows AS price_row, buys AS buy, sells AS sell, unknowns AS unknown
+                            GROUP BY row_step, lots, price_row
+                            HAVING total_lots > 0
+                            WINDOW step AS (PARTITION BY row_step)
+                        )
+                        WINDOW step AS (PARTITION BY row_step)
+                    )
+                )
+            )
+        )
+    )
+    WINDOW step AS (PARTITION BY row_step)
 )
 COMMENT 'volume_profile(instrument = ..., venue = ... or ''all'', from_time = ..., to_time = ...): the profile of the whole 10 s within that time, one row per price row with a trade; all leaves out stale venues. Prices in quote currency, volumes in base currency';
 
@@ -170,7 +169,7 @@ CREATE OR REPLACE VIEW market.volume_profile_levels
     total Float64 COMMENT 'buy + sell + unknown (base currency)',
     vwap Float64 COMMENT 'Volume-weighted average price (quote currency)',
     whole Bool COMMENT 'True: every trade of its bars is known to be in it; false: some may be missing (true or false)',
-    rows UInt64 COMMENT 'Price rows with a trade (count)',
+    price_rows UInt64 COMMENT 'Price rows with a trade (count)',
     venues Array(String) COMMENT 'Venues that are added up (name)'
 )
 AS WITH
@@ -199,13 +198,12 @@ AS WITH
             )
     ) AS flow
 SELECT
-    row_step, any(poc_row) * row_step AS poc, (any(area_high) + 1) * row_step AS vah, any(area_low) * row_step AS val,
-    sum(buy_lots) / any(lots) AS buy, sum(sell_lots) / any(lots) AS sell, sum(unknown_lots) / any(lots) AS unknown,
-    (sum(buy_lots) - sum(sell_lots)) / any(lots) AS delta, sum(total_lots) / any(lots) AS total,
-    flow.1 AS vwap, flow.2 AS whole, count() AS rows, flow.3 AS venues
-FROM market.volume_profile_rows(
+    row_step, anyIf(price, is_poc) AS poc, any(rows.vah) AS vah, any(rows.val) AS val, sumKahan(rows.buy) AS buy,
+    sumKahan(rows.sell) AS sell, sumKahan(rows.unknown) AS unknown, sumKahan(rows.delta) AS delta, sumKahan(rows.total) AS total,
+    flow.1 AS vwap, flow.2 AS whole, count() AS price_rows, flow.3 AS venues
+FROM market.volume_profile(
     instrument = {instrument:String}, venue = {venue:String}, from_time = {from_time:DateTime64(9, 'UTC')},
     to_time = {to_time:DateTime64(9, 'UTC')}
-)
+) AS rows
 GROUP BY row_step
 COMMENT 'volume_profile_levels(instrument = ..., venue = ... or ''all'', from_time = ..., to_time = ...): point of control and value area of volume_profile, one row. Prices in quote currency, volumes in base currency';
