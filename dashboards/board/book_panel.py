@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboards.board import look
 from dashboards.board.columns import (
     COLUMNS_IN_VIEW,
     TILE_COLUMNS,
@@ -82,10 +81,10 @@ class BookPanel:
         clip = np.percentile(sizes[filled], 97) if filled.size else 1.0
         page.ladder.data = {
             "y": centres[filled],
-            "right": np.sqrt(np.clip(sizes[filled] / clip, 0, 1)) * 0.94,
-            "height": np.full(len(filled), grid.row_height * 0.86),
-            "colour": np.where(bid[filled] >= ask[filled], look.BUY, look.SELL),
+            "right": (np.sqrt(np.clip(sizes[filled] / clip, 0, 1)) * 0.94).astype(np.float32),
+            "side": np.where(bid[filled] >= ask[filled], 1, -1).astype(np.int8),
         }
+        page.ladder_rows.glyph.height = grid.row_height * 0.86
         named = self._largest(sizes, centres)
         bring(page.named, {"y": centres[named], "label": [size_text(float(sizes[row])) for row in named]})
         end_s = column.time_s + self._step_s
