@@ -35,9 +35,12 @@ class BookPanel:
         self.grid: Grid
         self.holes: list[tuple[int, int]] = []
 
-    def redraw(self, columns: Sequence[Column], step_s: int, bins_a_row: int) -> None:
-        """Everything anew, in one step: the old image stays until the new one is there."""
-        self._columns, self._step_s = columns, step_s
+    def redraw(self, columns: Sequence[Column], step_s: int, bins_a_row: int, usual_s: int) -> None:
+        """Everything anew, in one step: the old image stays until the new one is there.
+
+        Two columns more than `usual_s` apart have a hole between them.
+        """
+        self._columns, self._step_s, self._usual_s = columns, step_s, usual_s
         self.grid = grid_for(columns, bins_a_row)
         finest = columns[-1]
         self.scale = scale_for(finest.bid + finest.ask)
@@ -46,7 +49,7 @@ class BookPanel:
         starts = range(tile_start(columns[0].time_s, step_s), self._live_start, step_s * TILE_COLUMNS)
         self._page.tiles.data = _images([self._placed(self._image(start), start) for start in starts])
         self._begin_live()
-        self._page.path.data = _path(columns, step_s)
+        self._page.path.data = _path(columns, usual_s)
         self._show_holes()
 
     def append(self, columns: Sequence[Column], fresh: Sequence[Column], last_s: int) -> bool:
@@ -66,9 +69,9 @@ class BookPanel:
         else:
             self._patch()
         if fresh:
-            added = _path(columns[-len(fresh) - 1 :], self._step_s, continued=True)
+            added = _path(columns[-len(fresh) - 1 :], self._usual_s, continued=True)
             self._page.path.stream(added, rollover=8 * COLUMNS_IN_VIEW)
-            if fresh[0].time_s - last_s > self._step_s or len(fresh) > 1:
+            if fresh[0].time_s - last_s > self._usual_s or len(fresh) > 1:
                 self._show_holes()
         return True
 
@@ -144,7 +147,7 @@ class BookPanel:
             self._page.live.patch({"image": patches})
 
     def _show_holes(self) -> None:
-        self.holes = holes([column.time_s for column in self._columns], self._step_s)
+        self.holes = holes([column.time_s for column in self._columns], self._usual_s)
         self._page.gaps.data = {
             "left": [start * 1000 for start, _ in self.holes],
             "right": [end * 1000 for _, end in self.holes],

@@ -42,7 +42,7 @@ LAYER_LABELS = ["Heat", "Trades", "Levels"]
 WORDS = (
     "last", "tick", "spread", "imbalance", "state", "words", "venues", "venues_state", "lost", "trades", "ladder",
     "change", "change_since", "funding", "funding_next", "interest", "liquidated", "flow_words", "sums_words",
-    "profile_words", "poc", "vah", "val", "vwap", "volume", "delta", "walls_words",
+    "profile_words", "poc", "vah", "val", "vwap", "volume", "delta", "walls_words", "no_book",
 )  # fmt: skip
 NO_STATUS = {name: [""] for name in WORDS} | {"last_price": [float("nan")], "near": [[]], "walls": [[]]}
 
