@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboards.board import look
 from dashboards.board.columns import (
     COLUMNS_IN_VIEW,
     TILE_COLUMNS,
@@ -36,9 +35,12 @@ class BookPanel:
         self.grid: Grid
         self.holes: list[tuple[int, int]] = []
 
-    def redraw(self, columns: Sequence[Column], step_s: int, bins_a_row: int) -> None:
-        """Everything anew, in one step: the old image stays until the new one is there."""
-        self._columns, self._step_s = columns, step_s
+    def redraw(self, columns: Sequence[Column], step_s: int, bins_a_row: int, usual_s: int) -> None:
+        """Everything anew, in one step: the old image stays until the new one is there.
+
+        Two columns more than `usual_s` apart have a hole between them.
+        """
+        self._columns, self._step_s, self._usual_s = columns, step_s, usual_s
         self.grid = grid_for(columns, bins_a_row)
         finest = columns[-1]
         self.scale = scale_for(finest.bid + finest.ask)
@@ -47,7 +49,7 @@ class BookPanel:
         starts = range(tile_start(columns[0].time_s, step_s), self._live_start, step_s * TILE_COLUMNS)
         self._page.tiles.data = _images([self._placed(self._image(start), start) for start in starts])
         self._begin_live()
-        self._page.path.data = _path(columns, step_s)
+        self._page.path.data = _path(columns, usual_s)
         self._show_holes()
 
     def append(self, columns: Sequence[Column], fresh: Sequence[Column], last_s: int) -> bool:
@@ -67,9 +69,9 @@ class BookPanel:
         else:
             self._patch()
         if fresh:
-            added = _path(columns[-len(fresh) - 1 :], self._step_s, continued=True)
+            added = _path(columns[-len(fresh) - 1 :], self._usual_s, continued=True)
             self._page.path.stream(added, rollover=8 * COLUMNS_IN_VIEW)
-            if fresh[0].time_s - last_s > self._step_s or len(fresh) > 1:
+            if fresh[0].time_s - last_s > self._usual_s or len(fresh) > 1:
                 self._show_holes()
         return True
 
@@ -82,10 +84,10 @@ class BookPanel:
         clip = np.percentile(sizes[filled], 97) if filled.size else 1.0
         page.ladder.data = {
             "y": centres[filled],
-            "right": np.sqrt(np.clip(sizes[filled] / clip, 0, 1)) * 0.94,
-            "height": np.full(len(filled), grid.row_height * 0.86),
-            "colour": np.where(bid[filled] >= ask[filled], look.BUY, look.SELL),
+            "right": (np.sqrt(np.clip(sizes[filled] / clip, 0, 1)) * 0.94).astype(np.float32),
+            "side": np.where(bid[filled] >= ask[filled], 1, -1).astype(np.int8),
         }
+        page.ladder_rows.glyph.height = grid.row_height * 0.86
         named = self._largest(sizes, centres)
         bring(page.named, {"y": centres[named], "label": [size_text(float(sizes[row])) for row in named]})
         end_s = column.time_s + self._step_s
@@ -145,7 +147,7 @@ class BookPanel:
             self._page.live.patch({"image": patches})
 
     def _show_holes(self) -> None:
-        self.holes = holes([column.time_s for column in self._columns], self._step_s)
+        self.holes = holes([column.time_s for column in self._columns], self._usual_s)
         self._page.gaps.data = {
             "left": [start * 1000 for start, _ in self.holes],
             "right": [end * 1000 for _, end in self.holes],

@@ -42,7 +42,7 @@ LAYER_LABELS = ["Heat", "Trades", "Levels"]
 WORDS = (
     "last", "tick", "spread", "imbalance", "state", "words", "venues", "venues_state", "lost", "trades", "ladder",
     "change", "change_since", "funding", "funding_next", "interest", "liquidated", "flow_words", "sums_words",
-    "profile_words", "poc", "vah", "val", "vwap", "volume", "delta", "walls_words",
+    "profile_words", "poc", "vah", "val", "vwap", "volume", "delta", "walls_words", "no_book",
 )  # fmt: skip
 NO_STATUS = {name: [""] for name in WORDS} | {"last_price": [float("nan")], "near": [[]], "walls": [[]]}
 
@@ -79,7 +79,7 @@ class DepthPage:
         self.extension = ColumnDataSource({name: [] for name in IMAGE})
         self.path = ColumnDataSource({name: [] for name in ("x", "mid", "bid", "ask")})
         self.gaps = ColumnDataSource({name: [] for name in ("left", "right", "middle", "label")})
-        self.ladder = ColumnDataSource({name: [] for name in ("y", "right", "height", "colour")})
+        self.ladder = ColumnDataSource({name: [] for name in ("y", "right", "side")})
         self.named = ColumnDataSource({name: [] for name in ("y", "label")})
         self.histogram = ColumnDataSource({name: [] for name in ("left", "right", "top", "index")})
         self.scale = ColumnDataSource({"smallest": [scale.smallest], "step": [scale.step]})
@@ -225,9 +225,9 @@ class DepthPage:
     def _ladder(self) -> figure:
         fig = look.plain_figure(x_range=Range1d(0, 1), y_range=self.y_range)
         fig.axis.visible = fig.grid.visible = False
-        fig.hbar(
-            y="y", left=0, right="right", height="height", source=self.ladder, fill_color="colour",
-            fill_alpha=0.6, line_color=None,
+        self.ladder_rows = fig.hbar(
+            y="y", left=0, right="right", height=1.0, source=self.ladder, fill_alpha=0.6, line_color=None,
+            fill_color={"field": "side", "transform": look.by_sign()},
         )  # fmt: skip
         fig.text(
             x=0.03, y="y", text="label", source=self.named, text_font=look.GLYPH_MONO, text_font_size="11px",

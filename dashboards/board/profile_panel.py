@@ -23,7 +23,7 @@ class ProfilePanel:
     """Sells and buys stacked by row, the value area bright; lines of POC, VAH and VAL, naked POCs, nodes."""
 
     def __init__(self, y_range: Range1d, spans: Sequence[Span]) -> None:
-        self.rows = source("y", "sell", "buy", "unknown", "alpha", "height")
+        self.rows = source("y", "sell", "buy", "unknown", "alpha")
         self.lines = source("y", "label", "colour", "shift")
         self.nodes = source("y")
         self.kind = RadioButtonGroup(labels=KINDS, active=0, stylesheets=[look.CONTROLS_CSS], margin=0)
@@ -36,7 +36,9 @@ class ProfilePanel:
                 bring(held, {name: [] for name in held.data})
             return
         data = bars(profile, grid)
-        bring(self.rows, data | {"height": np.full(len(data["y"]), grid.row_height * 0.86)})
+        bring(self.rows, data)
+        for renderer in self._bars:
+            renderer.glyph.height = grid.row_height * 0.86
         low, high = profile.value_area
         middle = profile.poc + profile.row_step / 2
         marks = [
@@ -57,11 +59,13 @@ class ProfilePanel:
         fig = look.plain_figure(x_range=Range1d(0, 1.06), y_range=y_range)
         fig.axis.visible = fig.grid.visible = False
         ends = ((0, "sell", look.SELL), ("sell", "buy", look.BUY), ("buy", "unknown", look.MUTED))
-        for left, right, colour in ends:
+        self._bars = [
             fig.hbar(
-                y="y", left=left, right=right, height="height", fill_alpha="alpha", fill_color=colour,
+                y="y", left=left, right=right, height=1.0, fill_alpha="alpha", fill_color=colour,
                 line_color=None, source=self.rows,
-            )  # fmt: skip
+            )
+            for left, right, colour in ends
+        ]  # fmt: skip
         fig.segment(
             x0=0,
             x1=0.05,

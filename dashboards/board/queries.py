@@ -20,12 +20,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book the store has: `instrument` on `venue`, with the second of its newest column."""
+    """A book the store has: `instrument` on `venue`, with the second of its newest column.
+
+    Without `has_book` only prices are told of it.
+    """
 
     instrument: str
     venue: str
     newest_s: int
     tick: float
+    has_book: bool = True
 
 
 def books(store: Store) -> list[Book]:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from dashboards.board import queries
+from dashboards.board import price_queries, queries
 from dashboards.board.columns import Column
 from dashboards.board.health import Feed, Venue
 from dashboards.board.queries import Book
@@ -30,17 +30,21 @@ class Reader:
         self._error: StoreError | None = None
 
     def books(self) -> list[Book]:
-        """Every book of the store. Raises StoreError, as all methods do."""
-        return self._ask(("books",), lambda: queries.books(self._store))
+        """Every book of the store, and what has prices alone. Raises StoreError, as all methods do."""
+        return self._ask(
+            ("books",), lambda: queries.books(self._store) + price_queries.price_books(self._store)
+        )
 
     def newest(self, book: Book) -> tuple[int, int] | None:
         """Second and receive time (ns) of the newest column."""
-        return self._ask(("newest", _key(book)), lambda: queries.newest(self._store, book))
+        question = queries.newest if book.has_book else price_queries.newest_price
+        return self._ask(("newest", _key(book)), lambda: question(self._store, book))
 
     def columns(self, book: Book, step_s: int, from_s: int, until_s: int) -> list[Column]:
         """Columns that open in [from_s, until_s)."""
         key = ("columns", _key(book), step_s, from_s, until_s)
-        return self._ask(key, lambda: queries.columns(self._store, book, step_s, from_s, until_s))
+        question = queries.columns if book.has_book else price_queries.price_columns
+        return self._ask(key, lambda: question(self._store, book, step_s, from_s, until_s))
 
     def last_trade(self, book: Book) -> float | None:
         """Price of the newest trade."""

@@ -35,6 +35,7 @@ EVER_S = 2**32 - 1
 CORRECTED = 3
 EXTENSION = 0.07  # of the view, right of the newest column
 FOOTPRINT_VIEW_S = 80
+PRICES_USUAL_S = 300
 FOOTPRINT_ROWS = 44
 
 
@@ -119,9 +120,10 @@ class Session:
             shown = arguments["layers"].split()
             page.layers.active = [at for at, label in enumerate(LAYER_LABELS) if label in shown]
 
-    def _interest(self, name: str) -> tuple[int, bool]:
-        """What a page without a wish opens at: the newest data, of those as new Bitcoin."""
-        return self._books[name].newest_s // 60, name.startswith("BTC-")
+    def _interest(self, name: str) -> tuple[bool, int, bool]:
+        """What a page without a wish opens at: a book, the newest, of those as new Bitcoin's."""
+        book = self._books[name]
+        return book.has_book, book.newest_s // 60, name.startswith("BTC-")
 
     def _connect(self) -> None:
         page = self.page
@@ -174,7 +176,7 @@ class Session:
         half = max((high - low) * 0.75, 100 * self._picture.grid.bin_step)
         middle, newest = (low + high) / 2, self._columns[-1]
         reach = len(newest.bid) * newest.bin_step / 2
-        if half > reach:  # beyond it nothing of the newest book is known
+        if self._book.has_book and half > reach:  # beyond it nothing of the newest book is known
             half, middle = reach, newest.best_bid
         self.page.y_range.update(start=middle - half, end=middle + half)
         self.page.show_bid_and_ask(self._spread_px() >= 2)
@@ -194,7 +196,9 @@ class Session:
             self._redraw()
 
     def _redraw(self) -> None:
-        self._picture.redraw(self._columns, self._step_s, self._bins_a_row())
+        # Sources of prices alone tell them when they like.
+        usual_s = self._step_s if self._book.has_book else max(self._step_s, PRICES_USUAL_S)
+        self._picture.redraw(self._columns, self._step_s, self._bins_a_row(), usual_s)
         self._picture.show_now()
 
     def _bins_a_row(self) -> int:
@@ -217,7 +221,9 @@ class Session:
             self._redraw()
 
     def _ask_trades(self) -> None:
-        self._last = self._reader.last_trade(self._book) or self._columns[-1].best_bid
+        newest = self._columns[-1]
+        otherwise = newest.best_bid if self._book.has_book else (newest.best_bid + newest.best_ask) / 2
+        self._last = self._reader.last_trade(self._book) or otherwise
         self._tape.ask(max(self._fresh[0], self._columns[-1].time_s) + 1, self._view())
 
     def _view(self) -> View:
@@ -324,10 +330,17 @@ class Session:
             "venues": markets.words,
             "venues_state": markets.state,
             "lost": lost,
-            "ladder": f"Book now, {base}",
+            "ladder": f"Book now, {base}" if self._book.has_book else "No book",
+            "no_book": self._no_book(),
             "profile_words": f"Volume profile, {KINDS[self.page.profile.kind.active].lower()}",
         } | self._panels.words(column, self._last, base, decimals)
         self.page.status.data = {name: [value] for name, value in data.items()}
+
+    def _no_book(self) -> str:
+        if self._book.has_book:
+            return ""
+        shown = "prices, trades and profile" if self._tape.flow.time_s.size else "prices"
+        return f"No public order book for {self._book.instrument}. Showing {shown}."
 
 
 def _number(text: str | None) -> float | None:

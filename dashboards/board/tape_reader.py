@@ -74,7 +74,7 @@ class Tape:
         self.forced = self._slow(tape_queries.liquidations, self._from_s, self._until_s)
         self.events = self._slow(tape_queries.events, self._from_s, self._until_s)
         self.interest = self._slow(tape_queries.open_interest, self._from_s, self._until_s)
-        self.walls = self._now(tape_queries.walls, now_s)
+        self.walls = self._reader.ask(tape_queries.walls, self._book, now_s - now_s % 2, fresh_s=2)
         ten_s = -(-now_s // 10) * 10
         self.levels = self._reader.ask(tape_queries.levels, self._book, ten_s, fresh_s=MINUTELY_S)
         self.facts = self._slow(tape_queries.facts, ten_s)

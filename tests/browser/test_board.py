@@ -31,7 +31,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-HEAT = {"x": 0, "y": 90, "width": 1060, "height": 770}
+HEAT = {"x": 0, "y": 90, "width": 1000, "height": 600}
+PROFILE = {"x": 1202, "y": 130, "width": 100, "height": 560}
+VOLUME = {"x": 0, "y": 705, "width": 1000, "height": 76}
+SUMS = {"x": 0, "y": 800, "width": 860, "height": 70}
+BUY, SELL = "2FD6A3", "FF6A5E"
 READY_S = 60
 
 
@@ -121,7 +125,64 @@ def test_controls_act(board: str, page: Page, tmp_path: Path) -> None:
     address = page.url
     page.goto(address)  # a link is the layout
     page.wait_for_function("document.getElementById('last').textContent !== ''")
-    assert page.locator("button.bk-active").all_inner_texts() == ["Local", "10", "10 s", "Ember"]
+    assert page.locator("button.bk-active").all_inner_texts() == [
+        "Local", "10", "10 s", "Heat", "Trades", "Levels", "CVD", "Session", "Ember",
+    ]  # fmt: skip
+
+
+def test_the_tape_is_seen(board: str, page: Page, tmp_path: Path) -> None:
+    open_board(page, board)
+    page.wait_for_function("document.getElementById('poc').textContent.length > 3")
+    page.screenshot(path=tmp_path / "tape.png")
+    # The recording's busiest price of those 5 minutes and 43 seconds, as a picture of it by other means shows.
+    assert page.inner_text("#poc") == "61,640.0"
+    assert page.inner_text("#volume") == "2.4k"
+    assert page.inner_text("#sums_words").startswith("CVD +73.8 BTC")
+    assert [page.inner_text(f"#{name}") for name in ("funding", "interest", "liquidated")] == ["no data"] * 3
+    profile = pixels(page, clip=PROFILE)
+    assert near(profile, BUY, 40).sum() > 1000
+    assert near(profile, SELL, 40).sum() > 1000
+    volume = pixels(page, clip=VOLUME)
+    assert near(volume, BUY, 40).sum() > 100
+    assert near(pixels(page, clip=SUMS), "9CC3F0", 40).sum() > 300
+    # The bar of the busiest row lies on its price: the widest line of the profile, against the axis.
+    coloured = near(profile, BUY, 60) | near(profile, SELL, 60)
+    widest = int(coloured.sum(axis=1).argmax()) + PROFILE["y"]
+    low, high = page.evaluate(
+        "() => { const r = Bokeh.documents[0].get_model_by_name('heat').y_range; return [r.start, r.end] }"
+    )
+    box = page.locator("#profile").bounding_box()
+    assert box is not None
+    price = high - (high - low) * (widest - box["y"]) / box["height"]
+    assert abs(price - 61_640.5) < 3
+
+
+def test_keys_act_on_the_tape(board: str, page: Page, tmp_path: Path) -> None:
+    open_board(page, board)
+    before = pixels(page)
+    page.keyboard.press("f")
+    close = until_other(page, before)
+    page.screenshot(path=tmp_path / "footprint.png")
+    cells = (
+        "() => Math.max(...Bokeh.documents[0].get_model_by_name('heat').renderers"
+        ".map(r => (r.data_source.data.sell_end ?? []).length))"
+    )
+    assert page.evaluate(cells) > 20
+    span = "() => { const r = Bokeh.documents[0].get_model_by_name('heat').x_range; return r.end - r.start }"
+    assert page.evaluate(span) == 80_000
+    page.keyboard.press("f")
+    until_other(page, close)
+    assert page.evaluate(cells) == 0
+    page.keyboard.press("v")
+    page.wait_for_function("new URL(location).searchParams.get('profile') === '4 h'")
+    page.keyboard.press("h")
+    page.wait_for_function("new URL(location).searchParams.get('layers') === 'Trades Levels'")
+    dark = steady(page)
+    assert (dark[..., 2] > 100).mean() < (close[..., 2] > 100).mean() / 2
+    top = page.evaluate("Bokeh.documents[0].get_model_by_name('heat').y_range.end")
+    page.mouse.move(1150, 400)
+    page.mouse.wheel(0, 300)
+    page.wait_for_function(f"Bokeh.documents[0].get_model_by_name('heat').y_range.end > {top}")
 
 
 def test_handles_colour_in_the_browser(board: str, page: Page) -> None:

@@ -279,3 +279,30 @@ def test_a_second_without_news_sends_little(session: Session) -> None:
     session.show(10**9)
     # The words and the book as it is now, which are always sent whole; nothing of the tape.
     assert len(sent) <= 4
+
+
+def test_an_instrument_without_a_book_shows_its_prices(board: Store, writer: Store) -> None:
+    times = [TIMES[0] + after for after in (0, 20, 21, 100, 600)]
+    nan = float("nan")
+    writer.insert("prices", {
+        "instrument": ["EUR-USD"] * 5, "venue": ["twelve_data"] * 5, "time_ns": np.array(times) * 10**9,
+        "price": np.array([1.0570, 1.0571, 1.0572, 1.0571, 1.0573]), "bid": np.array([nan] * 4 + [1.0572]),
+        "ask": np.array([nan] * 4 + [1.0574]), "received_ns": np.array(times) * 10**9,
+        "version": np.ones(5, np.uint64),
+    })  # fmt: skip
+    session = Session(Reader(board, Clock()), {"i": "EUR-USD twelve_data"})
+    session.ask(0)
+    session.show(0)
+    page = session.page
+    status = {name: value[0] for name, value in page.status.data.items()}
+    assert status["no_book"] == "No public order book for EUR-USD. Showing prices."
+    assert status["last"] == "1.05730"
+    assert set(np.unique(whole_image(session)[1])) <= {UNKNOWN, 0}
+    path = page.path.data
+    known = ~np.isnan(path["mid"])
+    told = dict(zip(path["x"][known] / 1000, path["mid"][known], strict=True))
+    assert [told[second] for second in times] == pytest.approx([1.0570, 1.0571, 1.0572, 1.0571, 1.0573])
+    # Nothing is drawn between the last two, which lie further apart than prices usually do.
+    assert page.gaps.data["right"] == [times[-1] * 1000]
+    assert page.y_range.start < 1.0570 < 1.0573 < page.y_range.end
+    assert Session(Reader(board, Clock()), {})._book.has_book
