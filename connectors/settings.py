@@ -19,7 +19,13 @@ from msgspec import Meta
 
 FILE = Path("isotherm.toml")
 VARIABLE = "ISOTHERM_CONFIG"
-PROCESSES = ("connect", "depth", "feeds", "tape")  # that may serve metrics: the connector and the flows
+PROCESSES = (
+    "connect",
+    "depth",
+    "feeds",
+    "levels",
+    "tape",
+)  # that may serve metrics: the connector and the flows
 FILE_BYTES_MAX = 1 << 20
 SYMBOL = r"[A-Za-z0-9][A-Za-z0-9_/:.\-]{0,63}"
 SPAN = r"[0-9]{1,9}[smhd]"

@@ -23,7 +23,7 @@ from connectors.log import Log, LogError, OffsetGoneError, open_log
 from connectors.recording_file import RecordingError
 from connectors.venue import market, markets
 from flows import backfill as backfills
-from flows import depth, feeds, imports, tape
+from flows import depth, feeds, imports, levels, tape
 from flows import replay as replays
 from flows.catch_up import CatchUpError, catch_up
 from flows.runtime.progress import FILE as LATENCY
@@ -34,7 +34,7 @@ from sql.client import Store, StoreError, connect
 from sql.data_dir import DataDirError, password, running
 from sql.migrate import MigrationError, migrate
 
-FLOWS = {flow.name: flow for flow in (depth.FLOW, feeds.FLOW, tape.FLOW)}
+FLOWS = {flow.name: flow for flow in (depth.FLOW, feeds.FLOW, levels.FLOW, tape.FLOW)}
 KNOWN_ERRORS = (
     BudgetError, BusyError, CatchUpError, DataDirError, EndpointError, FetchedError, KeyValueError, LogError,
     MigrationError, OffsetGoneError, polled.PlanError, RecordingError, ShareError,
@@ -121,7 +121,9 @@ def flow(
     log_url: str | None,
     clickhouse_url: str | None,
 ) -> None:
-    """Run the flow NAME over its share of its topics: depth and tape read the topics of venues, feeds all others.
+    """Run the flow NAME over its share of its topics.
+
+    Depth and tape read those of venues, feeds those of APIs and files, levels what the other flows made of them.
 
     One worker a process: for more, run more processes with --share 1/n to n/n, each with a data directory that
     outlives it. A killed flow goes on where its state was saved last and repeats a little, which changes nothing.

@@ -1,4 +1,4 @@
-"""Replays recordings: file -> topic log -> depth and tape flow -> store, and says what came of it.
+"""Replays recordings: file -> topic log -> depth, tape and levels flow -> store, and says what came of it.
 
 Everything between is what a live run uses; only the connector is replaced by the recording's reader.
 """
@@ -15,8 +15,9 @@ from connectors.record import CLOCK, Chunker, Line, encode_line, partition_of
 from connectors.recording_file import Fault
 from connectors.recordings import read
 from connectors.venue import Market
-from flows import depth, derived, tape
+from flows import depth, derived, levels, tape
 from flows.kernels import depth as depth_rows
+from flows.kernels import levels as level_rows
 from flows.kernels import tape as tape_rows
 from flows.kernels.block import Block
 from flows.runtime.dataflow import Running
@@ -25,7 +26,9 @@ from flows.runtime.run import recovery_of, run
 from flows.runtime.sink import TopicSink, insert
 from sql.client import Store
 
-TABLES = tuple(dict.fromkeys((*depth_rows.TABLE_COLUMNS, *tape_rows.TABLE_COLUMNS)))
+TABLES = tuple(
+    dict.fromkeys((*depth_rows.TABLE_COLUMNS, *tape_rows.TABLE_COLUMNS, *level_rows.TABLE_COLUMNS))
+)
 PROGRESS_S = 2.0
 FAULT_ROWS = 1000
 
@@ -59,7 +62,7 @@ def replay(job: Replay, say: Say) -> dict[str, Any]:
     say(f"{lines} lines in the log, the flows begin")
     counts = Counter({"dead_letters": faults})
     books: dict[str, Any] = {}
-    for flow in (depth.FLOW, tape.FLOW):
+    for flow in (depth.FLOW, tape.FLOW, levels.FLOW):
         running: dict[tuple[str, int], Running] = {}
         parts = flow.parts(job.log)
         dataflow = flow.dataflow(job.log, job.store, parts, follow=False, running=running)

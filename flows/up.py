@@ -30,7 +30,7 @@ from flows.runtime.supervisor import Part, Say, Supervisor
 from sql.client import StoreError, connect
 from sql.data_dir import live_url, password
 
-FLOWS = ("depth", "tape", "feeds")
+FLOWS = ("depth", "tape", "feeds", "levels")
 RETRY_CAP = "5s"  # a simulated venue takes any number of attempts
 SERVERS = (  # variables that would send a part elsewhere
     "ISOTHERM_LOG_URL", "ISOTHERM_CONNECT_LOG_URL", "ISOTHERM_FLOW_LOG_URL",

@@ -173,6 +173,7 @@ class InstrumentTape:
             if code == tally.CROSSED:
                 self._advance(int(prints.time_ns[at]), int(prints.recv_ns[at]))
             elif code == tally.RESUMED:
+                self._tell()  # before gaps of their time are forgotten
                 self._gaps.end(int(prints.time_ns[at]))
                 m[tally.GAP] = 0
             elif code == tally.FULL:
@@ -355,7 +356,9 @@ def _rescale_product(limbs: Int64s, factor: int) -> None:
 
 
 def _large_row(scale: Scale, values: list[int]) -> Row:
-    prints, time_ns, side, trade_id, lots, high_limb, low_limb, high, low, received_ns, threshold, version = values
+    prints, time_ns, side, trade_id, lots, high_limb, low_limb, high, low, received_ns, threshold, version = (
+        values
+    )
     product, lot = (high_limb << tally.LIMB) + low_limb, 10**scale.size_decimals
     return (
         scale.instrument, scale.venue, time_ns, trade_id % (1 << 64), _SIDES.get(side, "unknown"),

@@ -148,7 +148,10 @@ class Session:
         self.brackets: dict[int, list[int]] = {}  # half hour from the open on -> lowest, highest price
         self.high = self.low = 0
         self.until_ns = BEGINNING_NS  # close of its newest minute
-        self.points: list[int | None] = [None, None]  # developing point of control, before that minute and with it
+        self.points: list[int | None] = [
+            None,
+            None,
+        ]  # developing point of control, before that minute and with it
         self.version = self.received_ns = 0
         self.is_closed = self.is_due = False
 
@@ -371,6 +374,7 @@ class Profiles:
     def _tell(self, span: Session | Rolling, is_closed: bool) -> None:
         span.is_due = False
         scale, volumes = self._scale, span.volumes
+        until_ns = span.close_ns if isinstance(span, Session) and is_closed else span.until_ns
         first = scale.row(span.low)
         exact = volumes.within(first, scale.row(span.high))
         lots = exact >> max(sum(volumes.sides).bit_length() - BITS_MAX, 0)
@@ -384,7 +388,7 @@ class Profiles:
         self._rows.append(
             (
                 scale.instrument, scale.venue, span.name, span.open_ns, span.until_ns, is_closed,
-                self._gaps.whole(span.open_ns, span.close_ns if is_closed else span.until_ns),
+                self._gaps.whole(span.open_ns, until_ns),
                 float(scale.row_step), scale.size_decimals, *volumes.sides,
                 scale.price(span.high), scale.price(span.low),
                 scale.edge(first + point), int(exact[point]), scale.edge(first + developing),
@@ -422,5 +426,7 @@ class Profiles:
 @lru_cache(maxsize=4096)
 def spans_at(asset_class: str, minute: int) -> tuple[tuple[str, sessions.Span], ...]:
     """The sessions that a minute (since 1970) is in, by name; they begin and end with minutes."""
-    found = ((x, sessions.span_at(asset_class, x, minute * MINUTE_NS)) for x in sessions.spans_of(asset_class))
+    found = (
+        (x, sessions.span_at(asset_class, x, minute * MINUTE_NS)) for x in sessions.spans_of(asset_class)
+    )
     return tuple((name, span) for name, span in found if span is not None)

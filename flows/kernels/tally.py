@@ -97,12 +97,28 @@ _MASK, _HALF_MASK = (1 << 52) - 1, (1 << 26) - 1
 _NS = np.array(INTERVALS_S, np.int64) * SECOND_NS
 _DAY = INTERVALS - 1
 
-_compile = nb.njit(cache=True, nogil=True, _nrt=False)
+_compile = nb.njit(cache=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 _allocate = nb.njit(cache=True, nogil=True)
 
 
 @_compile
-def run(time_ns, recv_ns, price, size, side, inferred, trade_id, at, meta, bars, bar_rows, cell, edges, sizes, large):
+def run(
+    time_ns,
+    recv_ns,
+    price,
+    size,
+    side,
+    inferred,
+    trade_id,
+    at,
+    meta,
+    bars,
+    bar_rows,
+    cell,
+    edges,
+    sizes,
+    large,
+):
     """Take prints from `at` on; returns why it stopped and at which print."""
     for i in range(at, time_ns.shape[0]):
         t, p, q = time_ns[i], price[i], size[i]
@@ -274,7 +290,7 @@ def _fits(meta, bars, t, p, q):
 
 @_compile
 def _product(p, q):
-    """p * q as two limbs, the low one in [0, 2**52)."""
+    """The product as two limbs, the low one in [0, 2**52)."""
     p_high, p_low, q_high, q_low = p >> 26, p & _HALF_MASK, q >> 26, q & _HALF_MASK
     middle = p_high * q_low + p_low * q_high
     low = p_low * q_low + ((middle & _HALF_MASK) << 26)

@@ -86,9 +86,7 @@ class Traded:
 
     def copy(self) -> "Traded":
         """Another of the same, to be added to."""
-        return Traded(
-            self.rows, self.lots, self.product, self.squares, self.high, self.low, self.received_ns
-        )
+        return Traded(self.rows, self.lots, self.product, self.squares, self.high, self.low, self.received_ns)
 
     def rescale(self, by_price: int, by_size: int) -> None:
         """Ticks and lots are finer by these factors. Rows stay."""

@@ -5,6 +5,7 @@ from another (`_INSIDE`), so this drops what is older than that.
 """
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from connectors.venue import market
 from flows.kernels import against, book, ledger, profile, reading, trades, wall_bins
 from flows.kernels.depth import DepthKernel
 from flows.kernels.order_book import OrderBook
+from flows.kernels.order_flow import InstrumentTape
+from flows.kernels.prints import Prints
 from flows.kernels.tape import TapeKernel
 
 _FRAMES = (
@@ -66,6 +69,7 @@ def warm() -> None:
         _warm_trade(kernel, warmed)
     assert np.any([warmed.live for warmed in books.values()])
     _warm_limited()
+    _warm_order_flow()
     _warm_profiles()
 
 
@@ -104,6 +108,19 @@ def _warm_tape() -> None:
     assert warmed.meta[trades.MISSED] == 2
     trades.grow(warmed.seen, np.zeros((2, 2 * reading.IDS), np.uint64))
     trades.origin_hash(warmed.key, 0)
+
+
+def _warm_order_flow() -> None:
+    """What trades go through: in order, late, far apart, and the second profile of each session."""
+    times = np.array([0, 0, 70, 65, 200, 210, 300], np.int64) * 10**9
+    ones, zeros = np.ones(len(times), np.int64), np.zeros(len(times), np.int8)
+    prices, ids = ones * 100_000, zeros.astype(np.uint64)
+    prices[1] += 1000
+    tape = InstrumentTape("WARM-UP", "warm", "crypto")
+    tape.set_row_step(Decimal("0.1"))
+    tape.take(Prints(times, times, prices, ones, zeros + np.int8(1), zeros.astype(np.bool_), ids, 2, 0))
+    tape.on_clock(10**12, 10**12)
+    assert tape.rows()
 
 
 def _warm_profiles() -> None:

@@ -6,7 +6,7 @@
 Recovery is Bytewax's own: at each epoch the source's offset and the kernel's dump go to the recovery store.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -45,7 +45,8 @@ class Running:
 class Flow:
     """A flow: its name, the kernel of a partition of each of its topics, and its rows as derived messages.
 
-    It reads the topics that are there when it begins; those that `makes` names it makes itself, of one partition.
+    It reads the topics that are there when it begins; those that `makes` names it makes itself, of one partition, and
+    a derived one that it reads like all flows make them.
     """
 
     name: str
@@ -62,6 +63,8 @@ class Flow:
         """The partitions of those of its topics that the log has, in a fixed order."""
         for topic in self.makes:
             log.create(topic, 1)
+        if FEATURES in self.kernels:
+            _make_derived(log)
         return [
             (topic, p) for topic, n in sorted(log.topics().items()) if topic in self.kernels for p in range(n)
         ]
@@ -82,12 +85,7 @@ class Flow:
         `progress` is kept up to date.
         """
         progress = progress or Progress()
-        # As many as raw topics have, whichever flow comes first.
-        partitions = max(
-            n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in self.kernels
-        )
-        for topic in (BARS, DEAD_LETTER, FEATURES):
-            log.create(topic, partitions, DERIVED_RETENTION)
+        _make_derived(log, self.kernels)
 
         def make(topic: str, partition: int, state: bytes | None) -> Kernel:
             kernel = self.kernels[topic](partition)
@@ -116,6 +114,14 @@ class Flow:
         op.output("store", blocks, StoreSink(store, progress))
         op.output("topics", op.flat_map("derived", blocks, self.messages), TopicSink(log))
         return flow
+
+
+def _make_derived(log: Log, read: Collection[str] = ()) -> None:
+    """Derived topics, of as many partitions as raw topics or those `read` have, whichever flow comes first."""
+    partitions = [n for topic, n in log.topics().items() if topic.startswith(RAW) or topic in read]
+    for topic in (BARS, DEAD_LETTER, FEATURES):
+        if partitions:
+            log.create(topic, max(partitions), DERIVED_RETENTION)
 
 
 def group_of(flow: str) -> str:

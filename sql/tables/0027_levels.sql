@@ -16,10 +16,11 @@ CREATE TABLE IF NOT EXISTS market.levels
     evidence_ns Array(Int64) CODEC(ZSTD(1)) COMMENT 'From when on each was known (ns since 1970 UTC)',
     venues Array(LowCardinality(String)) CODEC(ZSTD(1)) COMMENT 'Venues that were looked at (name)',
     stale_venues Array(LowCardinality(String)) CODEC(ZSTD(1)) COMMENT 'Venues left out because they had told nothing for long (name)',
+    removed UInt8 CODEC(T64, ZSTD(1)) COMMENT '1: a correction of the minute took the level away, and FINAL hides the row; else 0 (0 or 1)',
     received_ns Int64 CODEC(Delta, ZSTD(1)) COMMENT 'Receive time of the newest message behind it (ns since 1970 UTC)',
     version UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'Receive time of the line that closed or corrected the row; the highest wins (ns since 1970 UTC)'
 )
-ENGINE = ReplacingMergeTree(version)
+ENGINE = ReplacingMergeTree(version, removed)
 PARTITION BY toYYYYMM(fromUnixTimestamp64Nano(time_ns, 'UTC'))
 ORDER BY (instrument, venue, time_ns, price)
 COMMENT 'Support and resistance, clustered from walls, volume profiles and confirmed swings: one row per level and minute. Times in ns since 1970 UTC, prices in quote currency';
