@@ -1,7 +1,8 @@
-"""The depth flow: raw topics -> order books -> depth columns, measures and events.
+"""The depth flow: raw topics -> order books -> depth columns, measures, walls and events.
 
-Rows of `depth_1s`, `depth_10s`, `depth_1m`, `book_events`, `instruments` and `dead_letters` to the store; measures to
-topic `features`, what was set aside to topic `dead_letter`.
+Rows of `depth_1s`, `depth_10s`, `depth_1m`, `walls`, `liquidity_events`, `book_events`, `instruments` and
+`dead_letters` to the store; measures, walls and liquidity events to topic `features`, what was set aside to topic
+`dead_letter`.
 """
 
 from flows.derived import messages

@@ -54,6 +54,9 @@ from them and the covered prices are those of the last live second, `ofi` and `u
 follow from the mean bands; `live_s` counts the live seconds, and an interval without one has no row. Bins are the
 union of the columns' bins.
 
+What the levels tell besides, `walls` and `liquidity_events`, is made of the columns and of the trades in the same
+records: see `flows.kernels.walls`. Trades against a book that is not live do not count.
+
 Sizes are exact integers until the one division that makes them a float, so that a replay gives the same bytes.
 """
 

@@ -15,9 +15,9 @@ from connectors.record import Record, encode_line
 from connectors.venue import market
 from flows.kernels import against, book, ledger, profile, reading, trades, wall_bins
 from flows.kernels.depth import DepthKernel
+from flows.kernels.order_book import OrderBook
 from flows.kernels.order_flow import InstrumentTape
 from flows.kernels.prints import Prints
-from flows.kernels.order_book import OrderBook
 from flows.kernels.tape import TapeKernel
 
 _FRAMES = (

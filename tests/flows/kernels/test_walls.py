@@ -35,7 +35,7 @@ from tests.flows.kernels.feed import (
 )
 from tests.flows.kernels.test_depth import table_bits
 
-WALL = 990  # the bin of 99.0
+WALL = 9990  # the bin of 999.0
 RECORDING = ("binance", "usdm_btcusdt_20240808.gz")
 
 
@@ -47,11 +47,11 @@ def trade_line(ms: int, trade_id: int, price: str, size: str, sold: bool) -> byt
 
 
 class Market:
-    """20 levels of 1 a side from 99.9 down and 100.0 up, in bins of one tick: the median is 1, the threshold 5."""
+    """20 levels of 1 a side from 999.9 down and 1000.0 up, in bins of one tick: the median is 1, the threshold 5."""
 
     def __init__(self) -> None:
-        bids = [(f"{(999 - i) / 10}", "1") for i in range(20)]
-        asks = [(f"{(1000 + i) / 10}", "1") for i in range(20)]
+        bids = [(f"{(9999 - i) / 10}", "1") for i in range(20)]
+        asks = [(f"{(10000 + i) / 10}", "1") for i in range(20)]
         self.at = 1
         self.bodies = [instrument(bin_step="0.1"), snapshot(0, 1, bids, asks)]
         self.ms = 0
@@ -70,10 +70,10 @@ class Market:
     def lost(self, ms: int) -> "Market":
         """A message that does not follow."""
         self.at += 1
-        return self.book(ms, [("99.9", "2")])
+        return self.book(ms, [("999.9", "2")])
 
     def _add(self, ms: int, body: bytes) -> "Market":
-        for s in range(self.ms // 1000 + 1, ms // 1000):
+        for s in range(self.ms // 1000 + 1, (ms - 301) // 1000 + 1):
             self.bodies.append(clock(s * 1000 + 300))
         self.ms = ms
         self.bodies.append(body)
@@ -84,7 +84,7 @@ class Market:
 
 
 def told(found: Run) -> list[tuple[int, float, str]]:
-    """Of the wall of 99.0: second, size, why it ended."""
+    """Of the wall of 999.0: second, size, why it ended."""
     rows = [row for row in found.table("walls") if row["price_row"] == WALL and row["side"] == "bid"]
     return [(row["time_ns"] // 10**9 - START_S, row["size"], row["ended"]) for row in rows]
 
@@ -94,7 +94,7 @@ def events(found: Run, kind: str) -> list[Row]:
 
 
 def test_a_wall_is_known_after_half_a_minute_and_told_of_every_ten_seconds() -> None:
-    found = Market().book(2100, [("99.0", "10")]).until(61).run()
+    found = Market().book(2100, [("999.0", "10")]).until(61).run()
     assert told(found) == [(32, 10, ""), (40, 10, ""), (50, 10, ""), (60, 10, "")]
     first, *_, last = found.table("walls")
     decay = math.exp(-1 / 30)
@@ -110,30 +110,30 @@ def test_a_wall_is_known_after_half_a_minute_and_told_of_every_ten_seconds() -> 
 
 
 def test_what_stands_for_less_is_no_wall() -> None:
-    found = Market().book(2100, [("99.0", "10")]).book(30_900, [("99.0", "1")]).until(61).run()
+    found = Market().book(2100, [("999.0", "10")]).book(30_900, [("999.0", "1")]).until(61).run()
     assert told(found) == []
 
 
 def test_what_flashes_is_no_wall() -> None:
     feed = Market()
     for s in range(2, 60):
-        feed.book(s * 1000 + 500, [("99.0", "12" if s % 2 else "2")])
+        feed.book(s * 1000 + 500, [("999.0", "12" if s % 2 else "2")])
     assert told(feed.until(61).run()) == []
 
 
 def test_a_wall_that_is_cancelled_was_pulled() -> None:
-    found = Market().book(2100, [("99.0", "10")]).book(45_500, [("99.0", "0")]).until(50).run()
+    found = Market().book(2100, [("999.0", "10")]).book(45_500, [("999.0", "0")]).until(50).run()
     assert told(found) == [(32, 10, ""), (40, 10, ""), (46, 0, "pulled")]
     [pull] = events(found, "pull")
     assert (pull["size"], pull["before"], pull["after"], pull["traded"]) == (10, 10, 0, 0)
-    assert (pull["price"], pull["side"], pull["age_s"]) == (99, "bid", 43)
+    assert (pull["price"], pull["side"], pull["age_s"]) == (999, "bid", 43)
     assert pull["time_ns"] == (START_S + 46) * 10**9
 
 
 def test_a_wall_that_is_eaten_was_traded() -> None:
-    feed = Market().book(2100, [("99.0", "10")])
+    feed = Market().book(2100, [("999.0", "10")])
     for i in range(5):
-        feed.trade(45_000 + 100 * i, "99.0", "2").book(45_050 + 100 * i, [("99.0", str(8 - 2 * i))])
+        feed.trade(45_000 + 100 * i, "999.0", "2").book(45_050 + 100 * i, [("999.0", str(8 - 2 * i))])
     found = feed.until(50).run()
     assert told(found)[-1] == (46, 0, "traded")
     assert found.table("walls")[-1]["traded"] == 10
@@ -141,7 +141,7 @@ def test_a_wall_that_is_eaten_was_traded() -> None:
 
 
 def test_a_wall_that_goes_both_ways() -> None:
-    feed = Market().book(2100, [("99.0", "10")]).trade(45_000, "99.0", "5").book(45_100, [("99.0", "0")])
+    feed = Market().book(2100, [("999.0", "10")]).trade(45_000, "999.0", "5").book(45_100, [("999.0", "0")])
     found = feed.until(50).run()
     assert told(found)[-1] == (46, 0, "mixed")
     last = found.table("walls")[-1]
@@ -149,7 +149,7 @@ def test_a_wall_that_goes_both_ways() -> None:
 
 
 def test_a_wall_that_is_filled_up_again_stands() -> None:
-    feed = Market().book(2100, [("99.0", "10")]).trade(45_000, "99.0", "5").book(45_100, [("99.0", "9")])
+    feed = Market().book(2100, [("999.0", "10")]).trade(45_000, "999.0", "5").book(45_100, [("999.0", "9")])
     found = feed.until(51).run()
     assert told(found)[-1] == (50, 9, "")
     last = found.table("walls")[-1]
@@ -157,46 +157,46 @@ def test_a_wall_that_is_filled_up_again_stands() -> None:
 
 
 def test_a_gap_ends_walls() -> None:
-    found = Market().book(2100, [("99.0", "10")]).until(40).lost(43_500).until(50).run()
+    found = Market().book(2100, [("999.0", "10")]).until(40).lost(43_500).until(50).run()
     assert told(found) == [(32, 10, ""), (40, 10, ""), (43, 10, "gap")]
     assert found.table("walls")[-1]["version"] == (START_MS + 43_505) * 10**6
 
 
 def test_a_reset_ends_walls() -> None:
-    feed = Market().book(2100, [("99.0", "10")]).until(40)
+    feed = Market().book(2100, [("999.0", "10")]).until(40)
     feed.bodies.append(control(40_500, record.RESET, reason="test"))
     assert told(feed.run()) == [(32, 10, ""), (40, 10, ""), (40, 10, "gap")]
 
 
 def test_a_wall_that_the_column_leaves_behind() -> None:
-    feed = Market().book(2100, [("99.0", "10")])
-    asks = [(f"{(1000 + i) / 10}", "0") for i in range(20)]
-    found = feed.book(40_100, [("160.0", "1")], [*asks, ("160.1", "1")]).until(50).run()
+    feed = Market().book(2100, [("999.0", "10")])
+    asks = [(f"{(10000 + i) / 10}", "0") for i in range(20)]
+    found = feed.book(40_100, [("1060.0", "1")], [*asks, ("1060.1", "1")]).until(50).run()
     assert told(found)[-2:] == [(40, 10, ""), (40, 10, "left")]
 
 
 def test_a_crossed_book_tells_nothing_and_forgets_nothing() -> None:
-    feed = Market().book(2100, [("99.0", "10")]).book(35_100, [("100.0", "1")]).until(51)
-    found = feed.book(52_100, [("100.0", "0")]).until(61).run()
+    feed = Market().book(2100, [("999.0", "10")]).book(35_100, [("1000.0", "1")]).until(51)
+    found = feed.book(52_100, [("1000.0", "0")]).until(61).run()
     assert told(found) == [(32, 10, ""), (60, 10, "")]
     assert found.table("walls")[-1]["from_ns"] == (START_S + 2) * 10**9
 
 
 def test_an_hour_of_silence_ends_walls() -> None:
-    found = Market().book(2100, [("99.0", "10")]).until(40).book(4_000_000, [("99.9", "2")]).run()
+    found = Market().book(2100, [("999.0", "10")]).until(40).book(4_000_000, [("999.9", "2")]).run()
     assert told(found)[-1] == (3602, 10, "gap")
 
 
 def test_an_empty_book_has_no_threshold() -> None:
-    feed = Market().book(1000, [(f"{(999 - i) / 10}", "0") for i in range(7, 20)])
-    assert told(feed.book(2100, [("99.0", "10")]).until(61).run()) != []
-    feed = Market().book(1000, [(f"{(999 - i) / 10}", "0") for i in range(1, 20)])
-    assert told(feed.book(2100, [("99.0", "10")]).until(61).run()) == []
+    feed = Market().book(1000, [(f"{(9999 - i) / 10}", "0") for i in range(7, 20)])
+    assert told(feed.book(2100, [("999.0", "10")]).until(61).run()) != []
+    feed = Market().book(1000, [(f"{(9999 - i) / 10}", "0") for i in range(1, 20)])
+    assert told(feed.book(2100, [("999.0", "10")]).until(61).run()) == []
 
 
 def test_walls_are_bounded() -> None:
-    levels = [(f"{(985 - i) / 10}", "1" if i % 2 else "50") for i in range(256)]
-    feed = Market().book(1000, [(price, "1") for price, _ in levels]).book(2100, levels[: 2 * 16 * 4])
+    levels = [(f"{(9985 - i) / 10}", "1" if i % 4 else "50") for i in range(256)]
+    feed = Market().book(1000, [(price, "1") for price, _ in levels]).book(2100, levels)
     rows = feed.until(41).run().table("walls")
     walls_found = {row["price_row"] for row in rows}
     assert 40 < len(walls_found) <= walls.WALLS_MAX
@@ -205,19 +205,19 @@ def test_walls_are_bounded() -> None:
 def test_a_suspected_iceberg() -> None:
     feed = Market()
     for i in range(3):
-        feed.trade(5100 + 200 * i, "99.9", "0.8").book(5150 + 200 * i, [("99.9", "0.2")])
-        feed.book(5200 + 200 * i, [("99.9", "1")])
+        feed.trade(5100 + 200 * i, "999.9", "0.8").book(5150 + 200 * i, [("999.9", "0.2")])
+        feed.book(5200 + 200 * i, [("999.9", "1")])
     [found] = events(feed.until(8).run(), "refill")
     assert (found["count"], found["traded"], found["size"]) == (3, 2.4, 2.4)
-    assert (found["before"], found["after"], found["price"], found["side"]) == (1, 1, 99.9, "bid")
+    assert (found["before"], found["after"], found["price"], found["side"]) == (1, 1, 999.9, "bid")
     assert math.isnan(found["age_s"])
 
 
 def test_twice_is_no_iceberg() -> None:
     feed = Market()
     for i in range(2):
-        feed.trade(5100 + 200 * i, "99.9", "0.8").book(5150 + 200 * i, [("99.9", "0.2")])
-        feed.book(5200 + 200 * i, [("99.9", "1")])
+        feed.trade(5100 + 200 * i, "999.9", "0.8").book(5150 + 200 * i, [("999.9", "0.2")])
+        feed.book(5200 + 200 * i, [("999.9", "1")])
     assert events(feed.until(8).run(), "refill") == []
 
 
@@ -225,15 +225,15 @@ def pressed(large: str, after: str) -> Run:
     """150 seconds of small sales, then a large one that leaves `after` at the best bid."""
     feed = Market()
     for s in range(1, 150):
-        feed.trade(s * 1000 + 100, "99.9", f"0.{1 + s % 3}")
-    feed.trade(160_100, "99.9", large).book(160_200, [("99.9", after)])
+        feed.trade(s * 1000 + 500, "999.9", f"0.{1 + s % 3}")
+    feed.trade(160_500, "999.9", large).book(160_600, [("999.9", after)])
     return feed.until(170).run()
 
 
 def test_absorption() -> None:
     [found] = events(pressed("40", "0.6"), "absorption")
     assert (found["size"], found["before"], found["after"]) == (40, 1, 0.6)
-    assert (found["price"], found["side"]) == (99.9, "bid")
+    assert (found["price"], found["side"]) == (999.9, "bid")
     assert found["time_ns"] == (START_S + 161) * 10**9
 
 
@@ -245,8 +245,8 @@ def test_what_is_usual_or_leaves_little_was_not_absorbed(large: str, after: str)
 def test_aggression_that_goes_on_beyond_was_not_absorbed() -> None:
     feed = Market()
     for s in range(1, 150):
-        feed.trade(s * 1000 + 100, "99.9", f"0.{1 + s % 3}")
-    feed.trade(160_100, "99.9", "40").trade(160_110, "99.7", "1").book(160_200, [("99.9", "0.6")])
+        feed.trade(s * 1000 + 500, "999.9", f"0.{1 + s % 3}")
+    feed.trade(160_500, "999.9", "40").trade(160_510, "999.7", "1").book(160_600, [("999.9", "0.6")])
     assert events(feed.until(170).run(), "absorption") == []
 
 
@@ -398,17 +398,16 @@ def by_second(recorded: list[Record]) -> tuple[dict[int, dict[int, int]], int]:
     at, seeded, heard, second = 0, False, 0, 0
     for event in events_found:
         if isinstance(event, Trade):
-            heard += int(event.size * 1000) if seeded and second >= 0 else 0
+            heard += int(event.size * 1000) if seeded else 0
         elif isinstance(event, Depth) and event.snapshot:
             book, at, seeded = levels(event), event.last_id, True
         elif isinstance(event, Depth) and seeded and event.last_id >= at:
             assert event.event_ns is not None
-            second = event.event_ns // 10**9
-            kept = {key: size for key, size in book.items() if key in traded}
-            for ended in range(max(shown, default=second - 1) + 1, second):
-                shown[ended] = kept
+            before, second = second, event.event_ns // 10**9
+            if before and before < second:
+                kept = {key: size for key, size in book.items() if key in traded}
+                shown |= dict.fromkeys(range(before, second), kept)
             book |= levels(event)
-    shown[second] = {key: size for key, size in book.items() if key in traded}
     return shown, heard
 
 
