@@ -35,7 +35,7 @@ LARGE = {
     "threshold": 5.0,
 }
 LEVEL = {
-    "side": "support", "low": 99.0, "high": 101.0, "strength": 40.0, "last_price": 125.0,
+    "removed": 0, "side": "support", "low": 99.0, "high": 101.0, "strength": 40.0, "last_price": 125.0,
     "evidence_kind": ["poc", "wall"], "evidence_venue": ["a", "b"], "evidence_price": np.array([99.0, 101.0]),
     "evidence_weight": np.array([15.04, 25.0]), "evidence_ns": np.array([NOW_NS, NOW_NS - SECOND_NS]),
     "venues": ["a", "b"], "stale_venues": ["c"],
