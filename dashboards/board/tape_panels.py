@@ -8,6 +8,7 @@ import numpy as np
 
 from dashboards.board.book_panel import BookPanel
 from dashboards.board.columns import Column, within
+from dashboards.board.flow_panels import SERIES_LABELS
 from dashboards.board.health import age, size_text
 from dashboards.board.number_text import NOT_KNOWN, price_text, signed, signed_size
 from dashboards.board.page import DepthPage
@@ -62,6 +63,10 @@ class TapePanels:
         } | self._walls(column, decimals) | self._facts(last, base, column.time_s)  # fmt: skip
 
     def _sums_words(self, base: str) -> str:
+        if self._page.flow.series.active == SERIES_LABELS.index("OI"):
+            interest = self._tape.interest[1]
+            told = f"{size_text(float(interest[-1]))} {base}" if interest.size else NO_DATA
+            return f"Open interest: {told}"
         cvd = self._page.flow.flow.data["cvd"]
         known = np.asarray(cvd)[~np.isnan(np.asarray(cvd, np.float64))]
         if not known.size:
