@@ -68,6 +68,7 @@ def open_page(document: Document, reader: Reader) -> None:
         page.lists,
         page.place_labels,
         page.overlays.place,
+        page.flow.tell,
         page.footprint.place,
     ):
         document.js_on_event("document_ready", script)

@@ -15,6 +15,10 @@ SERIES_LABELS = ["CVD", "By size", "OI"]
 # Dark to bright, small to large: edges of 1e3, 1e4 and 1e5 quote currency.
 CLASS_COLOURS = ("#46618C", "#6F95CC", "#9CC3F0", "#FFFFFF")
 TIME_AXIS_PX = 26
+_SERIES = """
+groups.forEach((lines, at) => lines.forEach(line => { line.visible = at === series.active }));
+document.getElementById('classes').hidden = series.active !== 1;
+"""
 FLOW = (
     "left", "right", "buy", "sell", "delta", "alpha", "cvd", *(f"class{at}" for at in range(CLASSES)), "vwap",
 )  # fmt: skip
@@ -32,13 +36,8 @@ class FlowPanels:
         )
         self.volume = self._volume(x_range, axis_px)
         self.sums = self._sums(x_range, axis_px)
-        self.series.js_on_change(
-            "active",
-            CustomJS(
-                args={"groups": self._lines},
-                code="groups.forEach((lines, at) => lines.forEach(line => { line.visible = at === this.active }))",
-            ),
-        )
+        self.tell = CustomJS(args={"series": self.series, "groups": self._lines}, code=_SERIES)
+        self.series.js_on_change("active", self.tell)
 
     def show(
         self,
@@ -71,12 +70,6 @@ class FlowPanels:
     def show_interest(self, time_ms: np.ndarray, interest: np.ndarray) -> None:
         """Open interest as it was told."""
         bring(self.interest, {"x": time_ms, "y": interest})
-
-    def show_series(self) -> None:
-        """The lines of the choice that is made; the browser does it for choices made there."""
-        for at, lines in enumerate(self._lines):
-            for line in lines:
-                line.visible = at == self.series.active
 
     def _volume(self, x_range: Range1d, axis_px: int) -> figure:
         fig = self._plain(x_range, Range1d(-1, 1), axis_px, 0)

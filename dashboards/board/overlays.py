@@ -116,7 +116,7 @@ class Overlays:
         chosen: list[Level] = []
         for level in sorted(levels, key=lambda level: -level.strength):
             clear = all(abs(level.price - other.price) >= apart for other in chosen)
-            if clear and low < level.price < high and len(chosen) < LEVELS_NAMED:
+            if clear and low < level.price < high - 2 * apart and len(chosen) < LEVELS_NAMED:
                 chosen.append(level)
         return chosen
 
@@ -141,8 +141,8 @@ class Overlays:
         )
         labels = heat.text(
             x=0, y="price", text="label", source=self.levels, x_offset=8, y_offset=-1, text_baseline="bottom",
-            text_font=look.GLYPH_MONO, text_font_size="10.5px", text_color="colour",
-            background_fill_color=look.PAGE, background_fill_alpha=0.7,
+            text_font=look.GLYPH_MONO, text_font_size="11px", text_color="colour",
+            background_fill_color=look.PAGE, background_fill_alpha=0.88,
         )  # fmt: skip
         # Text has no screen coordinates: labels follow the left edge.
         self.place = CustomJS(args={"glyph": labels.glyph, "x": x_range}, code="glyph.x = {value: x.start}")

@@ -9,7 +9,7 @@ from dashboards.board.columns import Grid
 
 Lots = NDArray[np.int64]
 SHARE_PERCENT = 70
-INTERVALS_S = (3600, 60, 10)
+FOOTPRINTS_S = (3600, 60, 10)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,20 +87,18 @@ def value_area(volume: Lots) -> tuple[int, int]:
     return low, high
 
 
-def segments(from_s: int, until_s: int) -> list[tuple[int, int, int]]:
+def segments(
+    from_s: int, until_s: int, intervals: tuple[int, ...] = FOOTPRINTS_S
+) -> list[tuple[int, int, int]]:
     """(interval, from, until) in seconds, which together cover [from, until) with the longest bars that fit.
 
-    Both ends are moved inwards to a multiple of the shortest interval.
+    `intervals` descend. Both ends are moved inwards to a multiple of the shortest.
     """
-    return _cover(from_s, until_s, INTERVALS_S)
-
-
-def _cover(from_s: int, until_s: int, intervals: tuple[int, ...]) -> list[tuple[int, int, int]]:
     interval, finer = intervals[0], intervals[1:]
     start, end = -(-from_s // interval) * interval, until_s // interval * interval
     if start >= end:
-        return _cover(from_s, until_s, finer) if finer else []
-    edges = [*_cover(from_s, start, finer), *_cover(end, until_s, finer)] if finer else []
+        return segments(from_s, until_s, finer) if finer else []
+    edges = [*segments(from_s, start, finer), *segments(end, until_s, finer)] if finer else []
     return [(interval, start, end), *edges]
 
 

@@ -115,7 +115,6 @@ class Session:
         for group, key in groups:
             if arguments.get(key) in group.labels:
                 group.active = group.labels.index(arguments[key])
-        page.flow.show_series()
         if "layers" in arguments:
             shown = arguments["layers"].split()
             page.layers.active = [at for at, label in enumerate(LAYER_LABELS) if label in shown]

@@ -55,7 +55,7 @@ class Sums:
     quote: float = 0.0
     classes: tuple[float, ...] = (0.0,) * CLASSES
     open: float = float("nan")
-    first_s: int = 0
+    first_s: int = 0  # open of its first bar
     whole: bool = True
 
     @property

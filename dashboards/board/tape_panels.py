@@ -8,10 +8,12 @@ import numpy as np
 
 from dashboards.board.book_panel import BookPanel
 from dashboards.board.columns import Column, within
+from dashboards.board.flow_panels import SERIES_LABELS
 from dashboards.board.health import age, size_text
 from dashboards.board.number_text import NOT_KNOWN, price_text, signed, signed_size
 from dashboards.board.page import DepthPage
 from dashboards.board.tape import Sums
+from dashboards.board.tape_queries import Wall
 from dashboards.board.tape_reader import Tape
 
 NEAR_BPS = (5, 10, 25)
@@ -39,7 +41,7 @@ class TapePanels:
         page.overlays.show_forced(tape.forced, base, decimals)
         page.overlays.show_events(tape.events, grid.bin_step, base, decimals)
         page.overlays.show_levels(tape.levels, grid.bin_step, page.heat_px, decimals)
-        page.overlays.show_walls(tape.walls, page.now_line.location)
+        page.overlays.show_walls(self._walls_in_view(), page.now_line.location)
         page.footprint.show(tape.bars, grid)
 
     def words(self, column: Column, last: float, base: str, decimals: int) -> dict[str, Any]:
@@ -61,6 +63,10 @@ class TapePanels:
         } | self._walls(column, decimals) | self._facts(last, base, column.time_s)  # fmt: skip
 
     def _sums_words(self, base: str) -> str:
+        if self._page.flow.series.active == SERIES_LABELS.index("OI"):
+            interest = self._tape.interest[1]
+            told = f"{size_text(float(interest[-1]))} {base}" if interest.size else NO_DATA
+            return f"Open interest: {told}"
         cvd = self._page.flow.flow.data["cvd"]
         known = np.asarray(cvd)[~np.isnan(np.asarray(cvd, np.float64))]
         if not known.size:
@@ -71,9 +77,13 @@ class TapePanels:
             since = f"trades known since {_clock(session.first_s)}"
         return f"CVD {signed_size(float(known[-1]))} {base}, {since}"
 
+    def _walls_in_view(self) -> list[Wall]:
+        low, high = self._page.y_range.start, self._page.y_range.end
+        return [wall for wall in self._tape.walls if low < wall.price < high][:WALLS_NAMED]
+
     def _walls(self, column: Column, decimals: int) -> dict[str, Any]:
         middle = (column.best_bid + column.best_ask) / 2
-        walls = sorted(self._tape.walls[:WALLS_NAMED], key=lambda wall: -wall.price)
+        walls = sorted(self._walls_in_view(), key=lambda wall: -wall.price)
         rows = [
             [
                 price_text(wall.price, decimals), wall.side, size_text(wall.size),
@@ -82,7 +92,7 @@ class TapePanels:
             ]
             for wall in walls
         ]  # fmt: skip
-        weighted = f"{age(walls[0].tau_s)} weighted" if walls else "none stands"
+        weighted = f"{age(walls[0].tau_s)} weighted" if walls else "none stands in view"
         return {"walls": rows, "walls_words": weighted}
 
     def _facts(self, last: float, base: str, now_s: int) -> dict[str, str]:

@@ -14,8 +14,9 @@ from dashboards.board.queries import Book
 from dashboards.board.tape import CLASSES, Flow, Sums, no_flow
 from sql.client import Store
 
-LARGE_MAX, LIQUIDATIONS_MAX, EVENTS_MAX, WALLS_MAX, BARS_MAX = 300, 300, 200, 40, 20_000
+LARGE_MAX, LIQUIDATIONS_MAX, EVENTS_MAX, WALLS_MAX, BARS_MAX = 300, 300, 200, 200, 20_000
 NAKED_MAX = 5
+ORDER_FLOW_S = (3600, 60, 1)
 FOOTPRINTS_MAX = 40
 WALL_FRESH_S = 60
 S = 1_000_000_000
@@ -97,27 +98,29 @@ class Facts:
     liquidated: tuple[float, float] | None
 
 
-def flow(store: Store, book: Book, interval_s: int, from_s: int, until_s: int) -> Flow:
-    """Bars of `interval_s` that open in [from_s, until_s), the newest BARS_MAX. Raises StoreError."""
-    lots = ", ".join(_LOTS.format(side) for side in ("buy", "sell", "unknown"))
+def flow(store: Store, book: Book, step_s: int, from_s: int, until_s: int) -> Flow:
+    """Bars of `step_s` that open in [from_s, until_s), the newest BARS_MAX. Raises StoreError."""
+    interval_s = max(interval for interval in ORDER_FLOW_S if step_s % interval == 0)
+    lots = ", ".join(f"sum({_LOTS.format(side)})" for side in ("buy", "sell", "unknown"))
     rows = store.query(
-        f"SELECT intDiv(open_ns, {S}), high, low, close, {lots}, quote_volume, whole,"
-        f" arrayResize({_CLASSES}, {CLASSES}) FROM market.order_flow{_OF} AND interval_s = {{interval_s:UInt32}}"
-        " AND open_ns >= {from_ns:Int64} AND open_ns < {until_ns:Int64} ORDER BY open_ns DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"interval_s": interval_s, "limit": BARS_MAX},
+        f"SELECT intDiv(open_ns, {step_s * S}) AS bucket, max(high), min(low), argMax(close, open_ns), {lots},"
+        f" sum(quote_volume), min(whole), sumForEach(arrayResize({_CLASSES}, {CLASSES}))"
+        f" FROM market.order_flow{_OF} AND interval_s = {interval_s} AND open_ns >= {{from_ns:Int64}}"
+        " AND open_ns < {until_ns:Int64} GROUP BY bucket ORDER BY bucket DESC LIMIT {limit:UInt32}",
+        _span(book, from_s, until_s) | {"limit": BARS_MAX},
     )
     if not rows:
         return no_flow()
     columns = list(zip(*reversed(rows), strict=True))
     return Flow(
-        np.array(columns[0], np.int64), *(np.array(column, np.float64) for column in columns[1:8]),
+        np.array(columns[0], np.int64) * step_s, *(np.array(column, np.float64) for column in columns[1:8]),
         np.array(columns[8], np.bool_), np.array(columns[9], np.float64).reshape(-1, CLASSES),
     )  # fmt: skip
 
 
 def sums(store: Store, book: Book, from_s: int, until_s: int) -> Sums:
-    """All that traded in [from_s, until_s), to the 10 s that lie inside. Raises StoreError."""
-    parts = segments(from_s, until_s)
+    """All that traded in [from_s, until_s). Raises StoreError."""
+    parts = segments(from_s, until_s, ORDER_FLOW_S)
     if not parts:
         return Sums()
     lots = ", ".join(f"sum({_LOTS.format(side)})" for side in ("buy", "sell", "unknown"))
@@ -131,6 +134,16 @@ def sums(store: Store, book: Book, from_s: int, until_s: int) -> Sums:
     if not count:
         return Sums()
     return Sums(*found[:4], tuple(found[4]), float(found[5]), int(found[6]), bool(found[7]))
+
+
+def first_trade(store: Store, book: Book, from_s: int) -> int:
+    """Second of the first trade from `from_s` on, 0 if there is none. Raises StoreError."""
+    rows = store.query(
+        f"SELECT intDiv(open_ns, {S}) FROM market.order_flow{_OF} AND interval_s = 1"
+        " AND open_ns >= {from_ns:Int64} ORDER BY open_ns LIMIT 1",
+        _span(book, from_s, from_s),
+    )
+    return int(rows[0][0]) if rows else 0
 
 
 def session_opens(store: Store, book: Book, from_s: int, until_s: int) -> list[int]:
@@ -178,7 +191,11 @@ def profile(store: Store, book: Book, from_s: int, until_s: int) -> Profile | No
 
 
 def nodes(store: Store, book: Book, span: str, until_s: int) -> Node:
-    """Nodes of the newest profile of `span` and POCs of closed days that no later price met. Raises StoreError."""
+    """Nodes of the newest profile of `span`; POCs of days before the newest that no later price met.
+
+    Raises:
+        StoreError: the store refused or is away.
+    """
     asked = _span(book, 0, until_s) | {"span": span, "limit": NAKED_MAX}
     newest = store.query(
         f"SELECT hvn FROM market.profiles{_OF} AND span = {{span:String}} AND time_ns <= {{until_ns:Int64}}"
@@ -190,7 +207,8 @@ def nodes(store: Store, book: Book, span: str, until_s: int) -> Node:
         " argMax(high, time_ns) AS top, argMax(low, time_ns) AS bottom"
         f" FROM market.profiles{_OF} AND span = 'day' AND time_ns <= {{until_ns:Int64}}"
         " AND time_ns > {until_ns:Int64} - 30 * 86400 * 1000000000 GROUP BY open_ns)"
-        f" SELECT point, intDiv(open_ns, {S}) FROM days AS day WHERE over AND NOT arrayExists((at, t, b) ->"
+        f" SELECT point, intDiv(open_ns, {S}) FROM days AS day WHERE over"
+        " AND open_ns < (SELECT max(open_ns) FROM days) AND NOT arrayExists((at, t, b) ->"
         " at > day.open_ns AND b <= day.point AND day.point <= t, (SELECT groupArray(open_ns) FROM days),"
         " (SELECT groupArray(top) FROM days), (SELECT groupArray(bottom) FROM days))"
         " ORDER BY open_ns DESC LIMIT {limit:UInt32}",

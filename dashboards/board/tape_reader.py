@@ -1,7 +1,7 @@
 """What traded on the instrument of one page, read anew each second; recent answers are shared with other pages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -56,8 +56,7 @@ class Tape:
     def load(self, book: Book, step_s: int, from_s: int, until_s: int) -> None:
         """Begin with the bars of `step_s` in [from_s, until_s)."""
         self._book, self._step_s = book, step_s
-        # Sums up to there are made of bars of 10 s and more.
-        self._from_s, self._until_s = from_s - from_s % max(step_s, 10), until_s
+        self._from_s, self._until_s = from_s - from_s % step_s, until_s
         self.flow = self._now(tape_queries.flow, step_s, self._from_s, until_s)
         self.opens = self._now(tape_queries.session_opens, self._from_s, until_s)
         open_s = max((open_s for open_s in self.opens if open_s <= self._from_s), default=None)
@@ -91,6 +90,9 @@ class Tape:
             return
         newest_open_s = self.opens[-1] if self.opens else until_s - 1 - (until_s - 1) % 86400
         self.session = self._slow(tape_queries.sums, newest_open_s, until_s)
+        if not self.session.whole:  # a long bar that lacks trades tells little of when they begin
+            first_s = self._slow(tape_queries.first_trade, newest_open_s)
+            self.session = replace(self.session, first_s=first_s or self.session.first_s)
         from_s = (newest_open_s, until_s - FOUR_HOURS_S, view.from_s)[view.kind]
         # In steps of 10 s: what is asked for again is answered once.
         end_s = min(until_s, view.until_s - view.until_s % 10) if view.kind == 2 else until_s

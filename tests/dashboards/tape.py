@@ -11,7 +11,7 @@ from tests.dashboards.market import NAMES, START, STEP, TICK, TIMES, best_bid
 S = 10**9
 DAY = START - START % 86400
 DECIMALS = 1
-INTERVALS = (1, 10, 60, 3600)
+ORDER_FLOW, FOOTPRINTS = (1, 60, 3600), (10, 60, 3600)
 LONG_AGO = DAY - 86400
 NAKED, MET = 3000.0, 3231.5
 EDGES = [1e3, 1e4, 1e5]
@@ -95,12 +95,13 @@ def profile_row(
 
 
 def write(store: Store) -> None:
-    for interval_s in INTERVALS:
+    for interval_s in sorted({*ORDER_FLOW, *FOOTPRINTS}):
         found = bars(interval_s)
         # The last bar of each is still open.
         closed = [(at, found[at]) for at in sorted(found) if at + interval_s <= TIMES[-1] + 1]
-        _insert(store, "order_flow", [flow_row(interval_s, *bar) for bar in closed])
-        if interval_s > 1:
+        if interval_s in ORDER_FLOW:
+            _insert(store, "order_flow", [flow_row(interval_s, *bar) for bar in closed])
+        if interval_s in FOOTPRINTS:
             _insert(store, "footprints", [footprint_row(interval_s, *bar) for bar in closed])
     _insert(store, "profiles", [
         profile_row(LONG_AGO - 86400, LONG_AGO, True, MET, 3200, 3300),

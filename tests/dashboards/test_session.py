@@ -252,6 +252,9 @@ def test_layers_of_the_url(board: Store) -> None:
     assert not page.images[0].visible
     assert [next(part.visible for part in parts) for parts in page.overlays.shown_by_layer] == [True, False]
     assert (page.profile.kind.active, page.flow.series.active) == (1, 2)
+    session.ask(0)
+    session.show(0)
+    assert page.status.data["sums_words"] == ["Open interest: 950 BTC"]
 
 
 def test_no_tape_is_told(board: Store, writer: Store) -> None:
