@@ -110,10 +110,7 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        names = (
-            "trades_stored", "prices_stored", "bars_stored", "liquidations_stored", "derivatives_stored",
-            "dead_letters",
-        )  # fmt: skip
+        names = [f"{table}_stored" for table in TABLE_COLUMNS if table != "dead_letters"] + ["dead_letters"]
         slots = {
             "trades_left_out": t.LEFT_OUT,
             "trades_too_late": t.TOO_LATE,
