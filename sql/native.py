@@ -108,7 +108,9 @@ def _values(kind: str, column: Column) -> list[bytes]:
 def _words(kind: str, column: Words) -> list[bytes]:
     """A dictionary of the column's own, then which of its texts each row has (src/DataTypes/Serializations)."""
     if kind != "LowCardinality(String)":
-        raise ColumnError("texts of a LowCardinality(String) expected to be few, of another type to be a sequence")
+        raise ColumnError(
+            "texts of a LowCardinality(String) expected to be few, of another type to be a sequence"
+        )
     if not len(column):
         return []
     width = 0 if len(column.texts) < 1 << 8 else 1 if len(column.texts) < 1 << 16 else 2
@@ -135,7 +137,7 @@ def _arrays(kind: str, column: Column) -> list[bytes]:
         return [ends.tobytes()]
     if kind == "String":
         return [ends.tobytes(), _strings([text for texts in column for text in texts])]
-    return [ends.tobytes(), _numbers(kind, np.concatenate(column)).tobytes()]
+    return [ends.tobytes(), _numbers(kind, np.concatenate(list(column))).tobytes()]
 
 
 def _numbers(kind: str, column: Column) -> Array:

@@ -21,6 +21,7 @@ LINES = {
         "depth_log_to_store_flow_memory", "depth_log_to_store_store_memory",
     },
     "socket_to_log": {"socket_to_log"},
+    "trades_log_to_store": {"trades_log_to_store", "trades_log_to_store_quiet", "trades_decode"},
     "venue_shapes": {"venue_shapes_pairs", "venue_shapes_objects", "venue_shapes_sided"},
     "demo": {"demo", "demo_memory"},
     "webhook": {"webhook"},

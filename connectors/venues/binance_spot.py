@@ -123,9 +123,7 @@ def _trade_wire(kind: str, trade_id: str, *, aggregated: bool = False) -> TradeW
         "e": TradeKey(TradeRole.UNUSUAL),
     }
     # Ids of trades and of aggregates count up by one in all recordings and archives of both markets.
-    return TradeWire(
-        head=head, body=body, time=TradeTime.MS_OR_US, aggregated=aggregated, contiguous=True
-    )
+    return TradeWire(head=head, body=body, time=TradeTime.MS_OR_US, aggregated=aggregated, contiguous=True)
 
 
 TRADES = (_trade_wire("aggTrade", "a", aggregated=True), _trade_wire("trade", "t"))

@@ -31,7 +31,14 @@ class Prints:
 
     def part(self, begin: int, end: int) -> "Prints":
         """Those from `begin` up to, not with, `end`."""
-        arrays = (
-            self.time_ns, self.recv_ns, self.price_ticks, self.size_lots, self.side, self.inferred, self.trade_id,
-        )  # fmt: skip
-        return Prints(*(array[begin:end] for array in arrays), self.price_decimals, self.size_decimals)
+        return Prints(
+            self.time_ns[begin:end],
+            self.recv_ns[begin:end],
+            self.price_ticks[begin:end],
+            self.size_lots[begin:end],
+            self.side[begin:end],
+            self.inferred[begin:end],
+            self.trade_id[begin:end],
+            self.price_decimals,
+            self.size_decimals,
+        )

@@ -1,6 +1,5 @@
 """The trades of one instrument as the tape kernel reads them: what waits, what was heard, and in which units."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -109,7 +108,9 @@ class Reading:
     def append(self, trade: Trade, recv_ns: int) -> None:
         """Let a trade wait, whose units fit. Raises ParseError if it cannot be one."""
         if check_time(trade.event_ns, "a trade time") > recv_ns + t.AHEAD_NS:
-            raise ParseError(f"expected a trade time of before {recv_ns + t.AHEAD_NS}, found {trade.event_ns}")
+            raise ParseError(
+                f"expected a trade time of before {recv_ns + t.AHEAD_NS}, found {trade.event_ns}"
+            )
         ticks = int(trade.price.scaleb(self.meta.item(t.PRICE_DECIMALS)))
         lots = int(trade.size.scaleb(self.meta.item(t.SIZE_DECIMALS)))
         if not (0 < ticks <= t.TICKS_MAX and 0 < lots <= b.LOTS_MAX):
@@ -263,14 +264,12 @@ class TradeRows:
         return found, self._breaks[:broken].tolist()
 
     def _widen(self) -> None:
-        old = self._times, self._trade_ids, self._amounts, self._codes
         count, names = self._count, self._names
-        self._begin(2 * len(self._trade_ids))
+        times, ids, amounts, codes = self._times, self._trade_ids, self._amounts, self._codes
+        self._begin(2 * len(ids))
         self._count, self._names = count, names
-        for narrow, wide in zip(
-            old, (self._times, self._trade_ids, self._amounts, self._codes), strict=True
-        ):
-            wide[..., :count] = narrow[..., :count]
+        self._times[:, :count], self._trade_ids[:count] = times[:, :count], ids[:count]
+        self._amounts[:, :count], self._codes[:, :count] = amounts[:, :count], codes[:, :count]
 
     def block(self) -> Block:
         """The rows since the last call."""

@@ -23,8 +23,8 @@ def trade_spec(market: Market) -> Int64s:
         _check(market.name, wire)
         form = packed[t.SPEC_HEAD + i] = len(packed)
         packed += [
-            int(wire.aggregated), int(wire.many), int(wire.numbers), int(wire.text_ids), int(wire.upper), int(wire.time),
-            0, 0,
+            int(wire.aggregated), int(wire.many), int(wire.numbers), int(wire.text_ids), int(wire.upper),
+            int(wire.time), 0, 0,
         ]  # fmt: skip
         if wire.head:
             packed[form + t.F_HEAD] = _add_table(packed, wire.head)
@@ -56,7 +56,9 @@ def _check(market: str, wire: TradeWire) -> None:
     keys = [*wire.head.items(), *wire.body.items()]
     texts = [text for name, key in keys for text in (name, *key.words)]
     if any(not text.isascii() or not 0 < len(text) <= TEXT_MAX for text in texts):
-        raise ValueError(f"{market}: expected names and words of up to {TEXT_MAX} ASCII characters, found {texts}")
+        raise ValueError(
+            f"{market}: expected names and words of up to {TEXT_MAX} ASCII characters, found {texts}"
+        )
     if wire.head and not any(key.role is TradeRole.DATA for key in wire.head.values()):
         raise ValueError(f"{market}: expected a key of role DATA in the head of a message of trades")
     roles = {key.role for key in wire.body.values()}

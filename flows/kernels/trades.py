@@ -64,7 +64,9 @@ TIME_NS_MIN = -(1 << 62)
 _SYMBOL, _PRICE, _SIZE, _SIDE = (
     int(x) for x in (TradeRole.SYMBOL, TradeRole.PRICE, TradeRole.SIZE, TradeRole.SIDE)
 )
-_TIME, _ID, _ONLY, _BEGINS = (int(x) for x in (TradeRole.TIME, TradeRole.ID, TradeRole.ONLY, TradeRole.BEGINS))
+_TIME, _ID, _ONLY, _BEGINS = (
+    int(x) for x in (TradeRole.TIME, TradeRole.ID, TradeRole.ONLY, TradeRole.BEGINS)
+)
 _CHANNEL, _DATA, _COUNT, _SENT = (
     int(x) for x in (TradeRole.CHANNEL, TradeRole.DATA, TradeRole.COUNT, TradeRole.SENT)
 )
@@ -170,9 +172,7 @@ def _is_literal(buf, p, n):
         word = (buf[p], buf[p + 1], buf[p + 2], buf[p + 3])
         return word == (116, 114, 117, 101) or word == (110, 117, 108, 108)
     return (
-        n == 5
-        and (buf[p], buf[p + 1], buf[p + 2], buf[p + 3]) == (102, 97, 108, 115)
-        and buf[p + 4] == 101
+        n == 5 and (buf[p], buf[p + 1], buf[p + 2], buf[p + 3]) == (102, 97, 108, 115) and buf[p + 4] == 101
     )
 
 
@@ -578,7 +578,13 @@ def scan(buf, pos, wire, spec, names, meta, scratch):
             if meta[PENDING] > 0 and meta[PENDING] * 2 > scratch.shape[0]:
                 return FULL, start, start
             return PARSE, start, pos
-        if kind == _TRADE or kind == _BAR or kind == _DERIVATIVE or frame > payload or spec[SPEC_ALL_LINES] == 1:
+        if (
+            kind == _TRADE
+            or kind == _BAR
+            or kind == _DERIVATIVE
+            or frame > payload
+            or spec[SPEC_ALL_LINES] == 1
+        ):
             return PARSE, start, pos
         if kind == _UNKNOWN:
             return UNKNOWN, start, pos

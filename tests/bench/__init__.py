@@ -16,6 +16,8 @@ among 93,954 lines; `tests.bench._recording`):
 * depth_flow_200: CPU a depth message with 200 instruments over that with ten, and peak memory.
 * depth_log_to_store: lines a second of wall clock from the file log to the embedded store's acknowledgement, two
   processes; and their peak memory.
+* trades_log_to_store: trades a second of CPU of the flow's process from the file log to the rows of all tables of the
+  tape flow in the embedded store, ten instruments; `trades_decode`: msgspec alone, that decodes the same lines by type.
 * webhook: ms until an alert of TradingView is answered, 99th percentile of wall clock, when the log has it.
 
 Times are CPU time of the process unless said; ours and the peers take turns and the median of each counts, so that

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sql.client import Store, StoreError, connect
-from sql.native import Words
 from sql.data_dir import embedded_store, password
+from sql.native import Words
 
 KINDS = {
     "u8": "UInt8",

@@ -23,7 +23,10 @@ def test_low_cardinality_travels_as_plain_string() -> None:
 def test_words_are_a_dictionary_and_which_of_it_each_row_has() -> None:
     data = block({"s": "LowCardinality(String)"}, {"s": Words(("a", "bc"), np.array([1, 0, 1], np.int32))})
     head = b"\x01\x03\x01s\x16LowCardinality(String)"
-    assert data == head + np.array([1, 0x600, 2], "<u8").tobytes() + b"\x01a\x02bc" + b"\x03" + bytes(7) + b"\1\0\1"
+    assert (
+        data
+        == head + np.array([1, 0x600, 2], "<u8").tobytes() + b"\x01a\x02bc" + b"\x03" + bytes(7) + b"\1\0\1"
+    )
     with pytest.raises(ColumnError, match="few"):
         block({"s": "String"}, {"s": Words(("a",), np.array([0], np.int32))})
 

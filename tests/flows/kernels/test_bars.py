@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -232,9 +231,3 @@ def test_a_connection_that_is_behind_keeps_its_bars_while_another_is_ahead():
         told.append(price(late_s + 3 * second, 1.0, "USD/JPY", b"ws-2"))
     (found,) = [x for x in bars_of(kernel, told) if x["instrument"] == "EUR-USD"]
     assert (found["open"], found["high"], found["close"]) == (5.0, 55.0, 55.0)
-
-
-def test_a_state_of_before_there_were_bars_is_taken():
-    kernel = TapeKernel(market("kraken"), 0)
-    kernel.load(msgspec.msgpack.encode((1, {"BTC/USD": False}, {}, {"trades_stored": 3})))
-    assert kernel.summary()["trades_stored"] == 3

@@ -380,7 +380,9 @@ def test_without_a_side_the_last_change_of_price_tells_it() -> None:
 
 
 def massive(*events: dict[str, object]) -> bytes:
-    return json.dumps([{"pair": "BTC-USD", "t": START_MS} | event for event in events], separators=(",", ":")).encode()
+    return json.dumps(
+        [{"pair": "BTC-USD", "t": START_MS} | event for event in events], separators=(",", ":")
+    ).encode()
 
 
 def test_without_a_side_the_best_quote_before_tells_it() -> None:
@@ -388,7 +390,9 @@ def test_without_a_side_the_best_quote_before_tells_it() -> None:
     prices = (11, 10, 10.5, 12, 10.5)
     trades = [{"ev": "XT", "p": p, "s": 1, "i": str(i), "x": 1} for i, p in enumerate(prices)]
     told = {"ev": "XT", "p": 10, "s": 1, "i": "told", "x": 1, "c": [2]}
-    found = of("massive_crypto", massive(trades[0]), massive(quote), massive(*trades[1:]), massive(told))["trades"]
+    found = of("massive_crypto", massive(trades[0]), massive(quote), massive(*trades[1:]), massive(told))[
+        "trades"
+    ]
     assert [(x["side"], x["side_by"]) for x in found] == [
         ("unknown", "none"), ("sell", "quote"), ("buy", "tick"), ("buy", "quote"), ("sell", "tick"), ("buy", "told"),
     ]  # fmt: skip
@@ -430,3 +434,13 @@ def test_rows_do_not_depend_on_calls_or_on_a_restart(recordings: Path, name: str
 
 def plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def test_a_new_name_loses_no_rows_of_the_old_one() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    told = encode_control(RECV_NS, b"!instrument", symbol="BTCUSDT", instrument="A-B", tick="0.1", lot="1")
+    before = b"".join(encode_line(RECV_NS, b"ws", trade(i, i * 1000)) for i in range(4))
+    after = encode_line(RECV_NS, b"ws", trade(4, 4000))
+    found = of_blocks(kernel.on_records([Record(b"BTCUSDT", 0, before + told + after)]))
+    assert {x["instrument"] for x in found["order_flow"]} == {"BTC-USDT-PERP"}
+    assert [x["instrument"] for x in found["trades"]] == ["BTC-USDT-PERP"] * 4 + ["A-B"]

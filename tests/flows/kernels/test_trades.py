@@ -40,9 +40,10 @@ def dumps(frame: object) -> bytes:
 
 
 BINANCE = {"e": "trade", "E": 5, "T": 1723161256322, "s": "BTCUSDT", "t": 7, "p": "61800.30", "q": "0.006"}
+UUID = "c7ae40b5-4c7c-5d5c-9a3f-ae5ea5ad5c1b"
 BYBIT = {
     "T": 1786310818130, "s": "BTCUSDT", "S": "Sell", "v": "0.010", "p": "81230.00", "L": "PlusTick",
-    "i": "c7ae40b5-4c7c-5d5c-9a3f-ae5ea5ad5c1b", "BT": False, "RPI": False, "seq": 7,
+    "i": UUID, "BT": False, "RPI": False, "seq": 7,
 }  # fmt: skip
 GEMINI = {"E": 1786310818130221000, "s": "btcusd", "t": 2840140, "p": "65206.28", "q": "0.5", "m": True}
 GEMINI_V2 = {
@@ -64,7 +65,7 @@ FRAMES: list[tuple[str, str, bytes]] = [
         b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1791391082024,"a":3478018549,"s":"BTCUSDT",'
         b'"p":"83434.40","q":"0.016","nq":"0.016","f":8154045700,"l":8154045704,"T":1791391081874,"m":true,"st":1}}',
     ),
-    ("bybit_linear", "BTCUSDT", dumps(BYBIT_HEAD | {"data": [BYBIT, BYBIT | {"S": "Buy", "i": "0" * 8 + BYBIT["i"][8:]}]})),
+    ("bybit_linear", "BTCUSDT", dumps(BYBIT_HEAD | {"data": [BYBIT, BYBIT | {"S": "Buy", "i": "0" * 8 + UUID[8:]}]})),
     ("bybit_spot", "BTCUSDT", dumps(BYBIT_HEAD | {"data": [BYBIT | {"i": "2290000000007764263"}]})),
     ("kraken", "BTC/USD", KRAKEN),
     ("gemini", "BTCUSD", dumps(GEMINI)),
@@ -114,12 +115,32 @@ def test_a_frame_of_every_form_is_read_as_parse_reads_it(name: str, symbol: str,
     assert scanned(name, symbol, payload) == parsed(name, payload) != []
 
 
-ODD = (b'"', b"\\", b" ", b"0", b"-", b".", b"e", b",", b"}", b"]", b"[", b"{", b":", b"null", b"true", b"1e5", b"\xc3", b"\n")
+ODD = (
+    b'"',
+    b"\\",
+    b" ",
+    b"0",
+    b"-",
+    b".",
+    b"e",
+    b",",
+    b"}",
+    b"]",
+    b"[",
+    b"{",
+    b":",
+    b"null",
+    b"true",
+    b"1e5",
+    b"\xc3",
+    b"\n",
+)
 PARTS = [
     b'"p":"0"', b'"q":"1e5"', b'"p":"007.5"', b'"t":-1', b'"t":9223372036854775808', b'"m":null', b'"m":"true"',
     b'"s":"ETHUSDT"', b'"X":"NA"', b'"st":2', b'"BT":true', b'"data":[]', b'"qty":0.0', b'"price":01.5',
-    b'"timestamp":"2026-02-30T00:00:00Z"', b'"timestamp":"2026-05-14T15:03:60Z"', b'"tid":null', b'"e":"x"', b'"op":"x"',
-    b'"x":{"a":1}', b'"x":[1]', b'"x":1.50', b'"x":-0', b'"x":tru', b'"x":01', b'"x":1.', b'"p":"1"', b'"T":100000000000001',
+    b'"timestamp":"2026-02-30T00:00:00Z"', b'"timestamp":"2026-05-14T15:03:60Z"', b'"tid":null', b'"e":"x"',
+    b'"op":"x"', b'"x":{"a":1}', b'"x":[1]', b'"x":1.50', b'"x":-0', b'"x":tru', b'"x":01', b'"x":1.', b'"p":"1"',
+    b'"T":100000000000001',
 ]  # fmt: skip
 
 
@@ -157,7 +178,10 @@ amounts = st.from_regex(r"\A[0-9]{1,9}(\.[0-9]{1,9})?\Z")
 
 @given(price=amounts, size=amounts, ms=st.integers(0, 2**53), trade_id=st.integers(0, 2**64))
 def test_numbers_are_exact(price: str, size: str, ms: int, trade_id: int) -> None:
-    frame = {"stream": "btcusdt@trade", "data": BINANCE | {"p": price, "q": size, "T": ms, "t": trade_id, "m": True}}
+    frame = {
+        "stream": "btcusdt@trade",
+        "data": BINANCE | {"p": price, "q": size, "T": ms, "t": trade_id, "m": True},
+    }
     payload = dumps(frame)
     found = scanned("binance_spot", "BTCUSDT", payload)
     try:
@@ -165,7 +189,10 @@ def test_numbers_are_exact(price: str, size: str, ms: int, trade_id: int) -> Non
     except ParseError:
         assert found is None
         return
-    is_plain = all(Decimal(x) == round(Decimal(x), DECIMALS) and Decimal(x) * 10**DECIMALS <= 2**52 for x in (price, size))
+    is_plain = all(
+        Decimal(x) == round(Decimal(x), DECIMALS) and Decimal(x) * 10**DECIMALS <= 2**52
+        for x in (price, size)
+    )
     is_plain &= expected[0].event_ns <= RECV_NS + t.AHEAD_NS
     assert found == (expected if is_plain else None)
 
