@@ -44,7 +44,9 @@ LARGE_ROWS = 7
 CELL_COUNT = 8
 CELL_RECEIVED = 9
 LAST_PRICE = 10
-PRICE_REACH = 11  # ticks: further from the print before, no price is believed
+PRICE_REACH = (
+    11  # ticks: no price is believed further from the print before, nor a day of more than twice that
+)
 PRICE_MAX = 12
 GROUP_PRINTS = 13  # the prints that are being taken together
 GROUP_TIME = 14
@@ -284,6 +286,8 @@ def _fits(meta, bars, t, p, q):
     day = bars[_at(_DAY, t)]
     if day[OPEN_NS] != t - t % _NS[_DAY]:
         return True
+    if max(day[HIGH], p) - min(day[LOW], p) > 2 * meta[PRICE_REACH]:
+        return False
     return day[BUY] + day[SELL] + day[UNKNOWN] + q < DAY_LOTS_MAX
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.kernels.order_flow import InstrumentTape
+from flows.kernels.order_flow import PRICE_ROWS_MAX, InstrumentTape
 from flows.kernels.prints import Prints
 from flows.kernels.traded import Scale, Traded
 from tests.flows.kernels.flow_oracle import Clock, Missed, Oracle, S, Trade, final
@@ -271,6 +271,14 @@ def test_a_price_that_nobody_can_mean_is_left_out() -> None:
     assert tape.counts["refused"] == 2  # the next is as far from it
     assert [row["high"] for row in rows["order_flow"].values()] == [100] * len(rows["order_flow"])
     assert not rows["order_flow"][60, START + 120 * S]["whole"]
+
+
+def test_a_day_has_no_more_rows_than_profiles_have_room_for() -> None:
+    step = 3 * PRICE_ROWS_MAX // 10  # so many rows, in quote currency
+    events = [trade(x, str(100 + x * step), "1") for x in range(20)]
+    rows, tape = run([*events, trade(100, "100", "1"), trade(161, "100", "1")])
+    assert tape.counts["refused"] == 17 + 1  # that below them is far from the last
+    assert rows["profiles"]["day", START + 60 * S]["high"] == 100 + 2 * step
 
 
 def test_sums_never_wrap() -> None:
