@@ -103,10 +103,13 @@ class InstrumentLevels:
         return [row for minute in minutes for row in self._tell(minute)]
 
     def _tell(self, minute: int) -> list[Row]:
-        heard = {name: x for name in sorted(self._venues) if (x := self._venues[name].heard_at(minute))}
+        heard: dict[str, Any] = {
+            name: x for name in sorted(self._venues) if (x := self._venues[name].heard_at(minute))
+        }
         newest_ns = max(known_ns for known_ns, _, _ in heard.values())
         fresh = [name for name, x in heard.items() if newest_ns - x[0] <= STALE_NS]
         stale = [name for name, x in heard.items() if STALE_NS < newest_ns - x[0] <= DAY_NS]
+        gone = set(self._told[minute])
         evidence, prices, gaps, rows = [], [], [], []
         for name in fresh:
             venue = self._venues[name]
@@ -116,14 +119,15 @@ class InstrumentLevels:
                 evidence += mine
                 prices.append(price)
                 gaps.append(venue.gap(minute))
-                rows += self._rows(
-                    minute, name, levels(mine, gaps[-1], price), (price, (name,), (), *heard[name][1:])
-                )
+                shared = (price, (name,), (), *heard[name][1:])
+                rows += self._rows(minute, name, levels(mine, gaps[-1], price), shared)
+                gone.discard(name)
+        heard[ALL] = tuple(map(max, zip(*heard.values(), strict=True)))
         if prices:
-            price, newest = median(prices), [max(heard[name][i] for name in fresh) for i in (1, 2)]
-            shared = (price, tuple(fresh), tuple(stale), *newest)
-            rows += self._rows(minute, ALL, levels(evidence, max(gaps), price), shared)
-        for name in self._told[minute].keys() - {ALL, *fresh}:
+            together = (median(prices), tuple(fresh), tuple(stale), *heard[ALL][1:])
+            rows += self._rows(minute, ALL, levels(evidence, max(gaps), together[0]), together)
+            gone.discard(ALL)
+        for name in sorted(gone):
             rows += self._rows(minute, name, [], (math.nan, (), (), *heard[name][1:]))
         return rows
 

@@ -202,6 +202,13 @@ def test_a_venue_that_is_silent_is_left_out_and_named():
     assert (row["venues"], row["stale_venues"]) == (("v", "w"), ())
 
 
+def test_where_a_venue_turns_out_silent_what_was_told_of_it_is_taken_away():
+    told = _run([wall(1, 90), depth(1), depth(62)])
+    assert {x["venue"] for x in told} == {"v", "all"}
+    belated = _run([wall(1, 90), depth(1), depth(62), profile(1, 90.0, "w")])
+    assert _final(belated) == _final(_run([wall(1, 90), depth(1), profile(1, 90.0, "w"), depth(62)])) == {}
+
+
 def test_all_venues_share_evidence_the_median_price_and_the_widest_gap():
     features = [
         wall(55, 90), wall(55, 94, venue="w"), depth(60, 93.0), depth(60, 91.0, venue="w", bin_step=2.0), depth(62),
@@ -296,7 +303,7 @@ SERIES = st.lists(FEATURES, min_size=10, max_size=60).map(_unlike)
 
 
 @given(SERIES, st.randoms())
-@settings(max_examples=60)
+@settings(max_examples=100)
 def test_the_table_does_not_depend_on_the_order_of_what_is_told(features, random):
     features.sort(key=lambda x: x["version"])
     shuffled = list(features)
