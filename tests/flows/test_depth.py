@@ -21,6 +21,8 @@ KEYS = {
     "book_events": ("instrument", "venue", "time_ns", "kind", "update_id"),
     "instruments": ("venue", "symbol"),
     "dead_letters": ("topic", "partition", "offset", "position"),
+    "walls": ("instrument", "venue", "from_ns", "side", "price_row"),
+    "liquidity_events": ("instrument", "venue", "time_ns", "kind", "side", "price"),
 }
 
 
@@ -81,13 +83,15 @@ def test_measures_reach_features_and_bad_input_dead_letter(recordings, tmp_path)
     fill(log, recordings, 2)
     tables = rows_of(log, tmp_path, 1)
     features = derived(log, FEATURES)
-    seconds = [(key, row) for key, row in features if row["interval_s"] == 1]
+    seconds = [(key, row) for key, row in features if row["kind"] == "depth" and row["interval_s"] == 1]
     assert len(seconds) == len(tables["depth_1s"]) > 80
     assert all(key.decode() == row["instrument"] and "bid" not in row for key, row in features)
     for _, row in seconds:
         stored = tables["depth_1s"][row["instrument"], "binance_futures", str(row["time_ns"] // 10**9)]
         assert stored["best_bid"] == str(row["best_bid"])
         assert row["bid_100bps"] is None or stored["bid_100bps"] == str(row["bid_100bps"])
+    walls = {tuple(str(row[x]) for x in KEYS["walls"]) for _, row in features if row["kind"] == "wall"}
+    assert walls == set(tables["walls"]) != set()
     ((key, letter),) = derived(log, DEAD_LETTER)
     assert key == RAW.encode()
     assert letter["reason"] == "torn record"
