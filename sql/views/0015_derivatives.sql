@@ -1,5 +1,6 @@
 -- What streams and polls tell is in one table: a poll of Binance tells open interest alone, its stream all but that.
--- time_ns is added to 1970, not converted: so a span of time is looked up by the primary key.
+-- time_ns is converted, not added to 1970: added it would be looked up by the primary key, but compared with a time in
+-- whole seconds (`time < now()`) the engine then leaves out rows of a second at the border (tried, 26.9).
 CREATE OR REPLACE VIEW market.derivative_prices
 (
     instrument LowCardinality(String) COMMENT 'Canonical instrument, e.g. BTC-USDT-PERP (name)',
@@ -12,7 +13,7 @@ CREATE OR REPLACE VIEW market.derivative_prices
     open_interest Float64 COMMENT 'Open interest; NaN: not told (base currency)'
 )
 AS SELECT
-    instrument, venue, toDateTime64('1970-01-01 00:00:00', 9, 'UTC') + toIntervalNanosecond(time_ns) AS time, mark,
+    instrument, venue, fromUnixTimestamp64Nano(time_ns, 'UTC') AS time, mark,
     `index`, funding_rate, fromUnixTimestamp64Nano(next_funding_ns, 'UTC') AS next_funding, open_interest
 FROM market.derivatives FINAL
 COMMENT 'Mark and index prices, funding and open interest, one row per instrument, venue and time told. Always filter by instrument and time. Times UTC, prices in quote currency, sizes in base currency';

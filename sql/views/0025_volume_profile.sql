@@ -198,8 +198,9 @@ AS WITH
             )
     ) AS flow
 SELECT
-    row_step, anyIf(price, is_poc) AS poc, any(rows.vah) AS vah, any(rows.val) AS val, sumKahan(rows.buy) AS buy,
-    sumKahan(rows.sell) AS sell, sumKahan(rows.unknown) AS unknown, sumKahan(rows.delta) AS delta, sumKahan(rows.total) AS total,
+    row_step, anyIf(price, is_poc) AS poc, any(rows.vah) AS vah, any(rows.val) AS val,
+    round(sum(rows.buy), 10) AS buy, round(sum(rows.sell), 10) AS sell, round(sum(rows.unknown), 10) AS unknown,
+    round(sum(rows.delta), 10) AS delta, round(sum(rows.total), 10) AS total,
     flow.1 AS vwap, flow.2 AS whole, count() AS price_rows, flow.3 AS venues
 FROM market.volume_profile(
     instrument = {instrument:String}, venue = {venue:String}, from_time = {from_time:DateTime64(9, 'UTC')},

@@ -1,5 +1,6 @@
 -- A venue that tells a sample (complete = false: Binance futures) has more than is here: its sums are lower bounds.
--- time_ns is added to 1970, not converted: so a span of time is looked up by the primary key.
+-- time_ns is converted, not added to 1970: added it would be looked up by the primary key, but compared with a time in
+-- whole seconds (`time < now()`) the engine then leaves out rows of a second at the border (tried, 26.9).
 CREATE OR REPLACE VIEW market.liquidation_orders
 (
     instrument LowCardinality(String) COMMENT 'Canonical instrument, e.g. BTC-USDT-PERP (name)',
@@ -12,7 +13,7 @@ CREATE OR REPLACE VIEW market.liquidation_orders
     complete Bool COMMENT 'True: the venue tells all; false: it tells a sample, at most one a second (true or false)'
 )
 AS SELECT
-    instrument, venue, toDateTime64('1970-01-01 00:00:00', 9, 'UTC') + toIntervalNanosecond(time_ns) AS time,
+    instrument, venue, fromUnixTimestamp64Nano(time_ns, 'UTC') AS time,
     liquidated_side, price, size, price * size AS value, complete
 FROM market.liquidations FINAL
 COMMENT 'Forced closings of positions, one row each. Always filter by instrument and time. Times UTC, prices in quote currency, sizes in base currency';

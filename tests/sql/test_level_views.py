@@ -226,3 +226,19 @@ def test_a_view_reads_by_the_primary_key(analyst: Store, writer: Store, view: st
     keys = plan[plan.index("PrimaryKey") :].split("Condition")[0]
     assert "instrument" in keys
     assert "_ns" in keys
+
+
+@pytest.mark.parametrize("view", ["time_and_sales", "large_trades_history", "liquidity_events_history"])
+def test_rows_within_the_second_at_a_border_are_found(writer: Store, analyst: Store, view: str) -> None:
+    """They would not be if the primary key were compared with a time in whole seconds."""
+    within_ns = 1_795_000_000 * SECOND_NS + SECOND_NS // 5
+    row = {"instrument": "BORDER", "time_ns": within_ns}
+    put(writer, "large_trades", LARGE, [row | {"trade_id": 1}])
+    put(writer, "liquidity_events", EVENT, [row])
+    trade = {"price": 1.0, "size": 1.0, "side": "buy", "side_by": "told", "aggregated": np.bool_(False)}
+    put(writer, "trades", trade, [row | {"trade_id": 1}])
+    for condition in ("time > toDateTime(1795000000, 'UTC')", "time < toDateTime(1795000001, 'UTC')"):
+        found = analyst.query(
+            f"SELECT count() FROM market.{view} WHERE instrument = 'BORDER' AND {condition}"
+        )
+        assert found == [(1,)], condition

@@ -8,7 +8,7 @@ from tests.flows.kernels.test_levels import _records, depth, wall
 
 LEVELS = (
     "SELECT price, strength, evidence_kind, evidence_venue, evidence_weight, venues, stale_venues FROM market.levels"
-    " {} WHERE venue = 'all' ORDER BY price, removed"
+    " {} WHERE instrument = 'BTC-USDT' AND venue = 'all' ORDER BY price, removed"
 )
 
 
