@@ -1,5 +1,6 @@
 """What traded on the instrument of one page, read anew each second; recent answers are shared with other pages."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ class Tape:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._lock = threading.Lock()  # a viewer's hand may begin another span while a second is read
         self.flow: Flow = no_flow()
         self.before, self.session, self.profiled = Sums(), Sums(), Sums()
         self.opens: list[int] = []
@@ -55,6 +57,15 @@ class Tape:
 
     def load(self, book: Book, step_s: int, from_s: int, until_s: int) -> None:
         """Begin with the bars of `step_s` in [from_s, until_s)."""
+        with self._lock:
+            self._load(book, step_s, from_s, until_s)
+
+    def ask(self, now_s: int, view: View) -> None:
+        """Read what is new as of `now_s`, the newest second that the book tells of."""
+        with self._lock:
+            self._ask(now_s, view)
+
+    def _load(self, book: Book, step_s: int, from_s: int, until_s: int) -> None:
         self._book, self._step_s = book, step_s
         self._from_s, self._until_s = from_s - from_s % step_s, until_s
         self.flow = self._now(tape_queries.flow, step_s, self._from_s, until_s)
@@ -62,8 +73,7 @@ class Tape:
         open_s = max((open_s for open_s in self.opens if open_s <= self._from_s), default=None)
         self.before = Sums() if open_s is None else self._now(tape_queries.sums, open_s, self._from_s)
 
-    def ask(self, now_s: int, view: View) -> None:
-        """Read what is new as of `now_s`, the newest second that the book tells of."""
+    def _ask(self, now_s: int, view: View) -> None:
         newest_s = int(self.flow.time_s[-1]) if self.flow.time_s.size else self._from_s
         from_s = max(newest_s - CORRECTED_S, self._from_s)
         new = self._now(tape_queries.flow, self._step_s, from_s, self._until_s)
