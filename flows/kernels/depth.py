@@ -525,25 +525,17 @@ class DepthKernel:
         m = book.meta
         if book.tape[t.KIND] < 0:
             book.tape[t.KIND] = trade.aggregated
-        tick, part = divmod(trade.price.scaleb(int(m[b.PRICE_DECIMALS])), 1)
-        lots = int(trade.size.scaleb(int(m[b.SIZE_DECIMALS])))
-        if part or tick > TICK_MAX or not 0 < lots <= b.LOTS_MAX or book.tape[t.KIND] != trade.aggregated:
-            return  # no size of this book
+        tick = trade.price.scaleb(int(m[b.PRICE_DECIMALS]))
+        lots = trade.size.scaleb(int(m[b.SIZE_DECIMALS]))
+        of_book = 0 < tick <= TICK_MAX and tick == int(tick) and 1 <= lots <= b.LOTS_MAX
+        if not of_book or book.tape[t.KIND] != trade.aggregated:
+            return
         book.make_ledger_room(1)
         time_ns = trade.event_ns if self._market.wire.timed else recv_ns
         sign = {"buy": 1, "sell": -1}.get(trade.side, 0)
         against.put(
-            book.window,
-            book.far_key,
-            book.far_lots,
-            m,
-            self._clock,
-            book.ledger,
-            int(tick),
-            lots,
-            sign,
-            time_ns,
-        )
+            book.window, book.far_key, book.far_lots, m, self._clock, book.ledger, int(tick), int(lots), sign, time_ns
+        )  # fmt: skip
 
     # Instruments.
 

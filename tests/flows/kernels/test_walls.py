@@ -250,6 +250,55 @@ def test_aggression_that_goes_on_beyond_was_not_absorbed() -> None:
     assert events(feed.until(170).run(), "absorption") == []
 
 
+def entries(feed: Market) -> dict[int, int]:
+    """Lots heard by tick in the second that is open, at the book's decimals."""
+    book = feed.run().kernel._books[KEY]
+    count = book.ledger.item(ledger.COUNT)
+    rows = book.ledger[ledger.HEAD :].reshape(-1, ledger.ENTRY)[:count].tolist()
+    return {row[ledger.KEY] >> 1: row[ledger.HEARD] for row in rows}
+
+
+def payload_of(body: bytes) -> bytes:
+    return next(record.decode_lines(body)).payload
+
+
+def test_a_sweep_of_many_prices_has_room() -> None:
+    feed = Market()
+    for i in range(100):
+        feed.trade(1100 + i, f"{(9999 - i) / 10}", "0.5")
+    assert entries(feed) == {9999 - i: 500 for i in range(100)}
+
+
+def test_a_trade_that_only_parse_reads_counts_like_any_other() -> None:
+    feed = Market().trade(1100, "999.9", "0.5")
+    payload = payload_of(trade_line(1200, 7, "999.9", "0.25", sold=True))
+    feed.bodies.append(line(1200, payload.replace(b",", b", ")))
+    feed.bodies.append(
+        line(1300, payload.replace(b"0.25", b"0.12549"))
+    )  # finer than lots: the rest is left out
+    assert entries(feed) == {9999: 500 + 250 + 125}
+
+
+@pytest.mark.parametrize("price", ["999.95", "999999999999999999", "1" + "0" * 17])
+def test_a_trade_at_a_price_that_no_level_of_the_book_can_have(price: str) -> None:
+    assert entries(Market().trade(1100, price, "0.5")) == {}
+
+
+def test_trades_and_aggregates_count_once() -> None:
+    feed = Market().trade(1100, "999.9", "0.5")
+    payload = payload_of(trade_line(1100, 7, "999.9", "0.5", sold=True)).replace(b'"t":', b'"f":7,"l":7,"a":')
+    aggregate = payload.replace(b'"trade"', b'"aggTrade"').replace(b"@trade", b"@aggTrade")
+    feed.bodies.append(line(1150, aggregate))
+    assert feed.run().kernel.summary()["trades"] == 2
+    assert entries(feed) == {9999: 500}
+
+
+def test_old_trades_say_nothing_of_the_book() -> None:
+    feed = Market().book(9000, [("999.9", "2")])
+    feed.bodies.append(trade_line(6900, 1, "999.9", "0.5", sold=True))
+    assert entries(feed) == {}
+
+
 # On a recording.
 
 
