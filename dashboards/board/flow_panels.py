@@ -99,7 +99,8 @@ class FlowPanels:
             for at, colour in enumerate(CLASS_COLOURS)
         ]
         interest = [
-            fig.step("x", "y", source=self.interest, mode="after", line_color=look.CURRENT, visible=False)
+            fig.step("x", "y", source=self.interest, mode="after", line_color=look.NEUTRAL, visible=False),
+            fig.scatter("x", "y", source=self.interest, size=3, color=look.NEUTRAL, visible=False),
         ]
         self._lines = [one, classes, interest]
         return fig

@@ -191,7 +191,10 @@ def _apart(trades: Sequence[Trade], apart: tuple[float, float]) -> list[int]:
 
 
 def _hover(renderer: GlyphRenderer) -> HoverTool:
-    return HoverTool(renderers=[renderer], tooltips=BOX, point_policy="follow_mouse", show_arrow=False)
+    # Left of the mouse: right of it the heatmap tells what rests there.
+    return HoverTool(
+        renderers=[renderer], tooltips=BOX, point_policy="follow_mouse", show_arrow=False, attachment="left"
+    )
 
 
 def _colour(buy: bool) -> str:

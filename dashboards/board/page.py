@@ -201,6 +201,7 @@ class DepthPage:
             CrosshairTool(overlay=[self.cross_price, self.cross_time]),
             HoverTool(
                 renderers=tiles, tooltips=_TOOLTIP, point_policy="follow_mouse", show_arrow=False,
+                attachment="right",
                 formatters={"@image": CustomJSHover(args={"scale": self.scale}, code=_HOVER_SIZE),
                             "$x": CustomJSHover(args={"zone": self.zone},
                                                 code="return isotherm.moment(special_vars.x, zone.active)")},

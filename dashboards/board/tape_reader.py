@@ -17,6 +17,7 @@ from dashboards.board.reader import Reader
 from dashboards.board.tape import Flow, Sums, joined, no_flow
 
 CORRECTED_S = 60  # a trade may come so late and still correct its bar
+EVER_S = 2**32 - 1
 SLOW_S = 5.0
 MINUTELY_S = 10.0
 
@@ -98,7 +99,9 @@ class Tape:
         if until_s is None:
             self.profile, self.profiled, self.session = None, Sums(), Sums()
             return
-        newest_open_s = self.opens[-1] if self.opens else until_s - 1 - (until_s - 1) % 86400
+        # The page may look at older sessions; a new one is known from its first minute's close on.
+        opens = self._slow(tape_queries.session_opens, until_s - 120, EVER_S)
+        newest_open_s = opens[-1] if opens else until_s - 1 - (until_s - 1) % 86400
         self.session = self._slow(tape_queries.sums, newest_open_s, until_s)
         if not self.session.whole:  # a long bar that lacks trades tells little of when they begin
             first_s = self._slow(tape_queries.first_trade, newest_open_s)

@@ -309,3 +309,10 @@ def test_an_instrument_without_a_book_shows_its_prices(board: Store, writer: Sto
     assert page.gaps.data["right"] == [times[-1] * 1000]
     assert page.y_range.start < 1.0570 < 1.0573 < page.y_range.end
     assert Session(Reader(board, Clock()), {})._book.has_book
+
+
+def test_the_session_is_the_newest_wherever_one_looks(session: Session) -> None:
+    session._load(START - 7200, START - 3600, 1)
+    session._load(START, START + 60, 1)
+    session.ask(0)
+    assert session._tape.session.volume == pytest.approx(sum(one.lots for one in tape.PRINTS) / 10)
