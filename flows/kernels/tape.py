@@ -13,7 +13,7 @@ A source that tells prices without sizes fills `prices`; they never count as vol
 bars made of prices, fill `bars` once they are over (`flows.kernels.bars`). Liquidations, and what else futures tell,
 are the affair of `flows.kernels.derivatives`.
 
-Cost: 0.5 us a trade up to its row of `trades`, 8 us one that is written unusually; other lines are passed over by the
+Cost: 0.6 us a trade up to all its rows, 14 us one that is written unusually; other lines are passed over by the
 compiled router of the depth kernel, in 0.1 us where the first key names the kind, else in the time its bytes take (1
 to 2 GB/s).
 """
@@ -110,10 +110,7 @@ class TapeKernel:
 
     def summary(self) -> dict[str, Any]:
         """Counters since the kernel began."""
-        names = (
-            "trades_stored", "prices_stored", "bars_stored", "liquidations_stored", "derivatives_stored",
-            "dead_letters",
-        )  # fmt: skip
+        names = [f"{table}_stored" for table in TABLE_COLUMNS if table != "dead_letters"] + ["dead_letters"]
         slots = {
             "trades_left_out": t.LEFT_OUT,
             "trades_too_late": t.TOO_LATE,

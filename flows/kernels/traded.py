@@ -104,6 +104,6 @@ class Traded:
     def load(cls, state: Any) -> "Traded":
         """What `dump` gave."""
         rows, lots, (product, squares), high, low, received_ns = state
-        found = np.frombuffer(rows, np.int64)
-        by_side = np.frombuffer(lots, np.int64).reshape(3, len(found))
+        found = np.frombuffer(rows, np.int64).copy()  # compiled code takes no second type
+        by_side = np.frombuffer(lots, np.int64).reshape(3, len(found)).copy()
         return cls(found, by_side, int(product), int(squares), high, low, received_ns)

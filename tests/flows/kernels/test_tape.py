@@ -5,10 +5,13 @@ import json
 from collections import defaultdict
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.record import Chunker, Record, encode_control, encode_line
 from connectors.recordings import read
@@ -434,6 +437,34 @@ def test_rows_do_not_depend_on_calls_or_on_a_restart(recordings: Path, name: str
 
 def plain(value: object) -> object:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+@given(
+    st.lists(st.integers(0, 400), max_size=120),
+    st.lists(st.integers(0, 119), max_size=4),
+)
+def test_what_counts_is_what_a_plain_telling_counts(told: list[int], calls: list[int]) -> None:
+    """Ids come in any order and again; the trade of id i is of second i."""
+    kernel = TapeKernel(FUTURES, 0)
+    for begin, end in pairwise([0, *sorted(calls), len(told)]):
+        rows(kernel, *(trade(i, i * 1000) for i in told[begin:end]), recv_ns=RECV_NS + 400 * 10**9)
+        state = kernel.dump()
+        kernel = TapeKernel(FUTURES, 0)
+        kernel.load(state)
+    newest, last, seen = -1, -1, set()
+    late = repeated = missed = 0
+    for i in told:
+        newest = max(newest, i)
+        if i < newest - 60:
+            late += 1
+            continue
+        missed += last < 0 or i > last + 1
+        last = max(last, i)
+        repeated += i in seen
+        seen.add(i)
+    found = kernel.summary()
+    names = ("trades_too_late", "trades_repeated", "trades_missed", "trades_stored")
+    assert [found[name] for name in names] == [late, repeated, missed, len(told) - repeated]
 
 
 def test_a_new_name_loses_no_rows_of_the_old_one() -> None:
