@@ -12,8 +12,8 @@ can be told again when something belated comes. It depends on the set of rows al
   bars. Bars that may lack trades count too: what they show did trade.
 * Weights below WEIGHT_MIN are left out.
 
-Two rows are one level if they are no more than a gap apart (`flows.kernels.clusters`): half the mean true range of the
-last 14 bars of a minute, at least two rows of the profile or bins of the book.
+Evidence is one level if no more than a gap lies between (`flows.kernels.clusters`): a quarter of the mean true range of
+the last 14 bars of a minute, at least two rows of the profile or bins of the book.
 """
 
 import math
@@ -28,8 +28,8 @@ MINUTE_NS = 60 * 10**9
 DAY_NS = 86_400 * 10**9
 STALE_NS = 30 * SECOND_NS
 NAKED_MAX = 20
-GAP_RANGES, GAP_ROWS = 0.5, 2
-WALL, WEIGHT_MIN = 15.0, 0.5
+GAP_RANGES, GAP_ROWS = 0.25, 2
+WALL, WEIGHT_MIN = 10.0, 0.5
 PROFILE = {"poc": 8.0, "vah": 5.0, "val": 5.0, "hvn": 3.0}
 NAKED = 8.0
 SWING = {60: 3.0, 300: 5.0, 900: 8.0, 3600: 12.0}  # by seconds of the bars
@@ -85,7 +85,8 @@ class VenueEvidence:
     def _wall(self, row: dict[str, Any]) -> tuple[int, bool]:
         known_ns, step = max(row["time_ns"], row["known_ns"]), float(row["bin_step"])
         price = (row["price_row"] + 0.5) * step
-        ratio = min(max(row["weighted_size"] / row["threshold"], 0.0), 2.0)
+        weighted, threshold = row["weighted_size"], row["threshold"]  # not known of one that left the columns
+        ratio = min(max(weighted / threshold, 0.0), 2.0) if weighted is not None and threshold else 0.0
         new = (known_ns, int(row["version"]), price, ratio, row["known_ns"], bool(row["ended"]))
         walls = self._walls.setdefault(minute_of(known_ns), {})
         key = f"{row['side']} {price!r} {row['from_ns']}"

@@ -33,6 +33,7 @@ class Footprints:
         self._scale, self._gaps = scale, gaps
         self._bars: dict[tuple[int, int], _Bar] = {}  # by interval and open time
         self._rows: list[Row] = []
+        self._any_due = False
 
     def add(self, time_ns: int, traded: Traded, version: int, until_ns: int) -> None:
         """What traded around `time_ns`; all that ends by `until_ns` is closed."""
@@ -46,12 +47,13 @@ class Footprints:
                 bar.traded.add(traded)
                 bar.version = max(bar.version, version)
             bar.is_due = bar.is_closed
+            self._any_due |= bar.is_due
 
     def close(self, until_ns: int, recv_ns: int) -> Iterator[tuple[int, Traded, int]]:
         """Close what ends by `until_ns`; gives the minutes among it: open time, what traded, version."""
         for (interval_s, open_ns), bar in self._bars.items():
             if not bar.is_closed and open_ns + interval_s * SECOND_NS <= until_ns:
-                bar.is_closed = bar.is_due = True
+                bar.is_closed = bar.is_due = self._any_due = True
                 bar.version = max(bar.version, recv_ns)
                 if interval_s == MINUTE_S:
                     yield open_ns, bar.traded, bar.version
@@ -63,8 +65,10 @@ class Footprints:
 
     def tell(self) -> None:
         """Make rows of all bars that have changed, in the scale that they have now."""
-        for key, bar in self._bars.items():
-            self._tell(key, bar)
+        if self._any_due:
+            for key, bar in self._bars.items():
+                self._tell(key, bar)
+            self._any_due = False
 
     def take_rows(self) -> list[Row]:
         """The rows of `footprints` since the last call."""

@@ -77,7 +77,7 @@ def _turn(ledger, at, is_best, ms):
         lots = ledger[at + OVERDUE]
         if lots > 0:
             _traded(ledger, at, lots)
-            _add(ledger, at, lots, is_best, ms)
+            _add(ledger, at, lots, is_best, ledger[at + FILL_MS])
         ledger[at + OVERDUE] = ledger[at + WAITING]
         ledger[at + WAITING] = 0
         ledger[at + TURNED_MS] += WAIT_MS

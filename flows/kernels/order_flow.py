@@ -82,12 +82,13 @@ class InstrumentTape:
         self._bars = np.zeros((tally.SLOTS, tally.FIELDS), np.int64)
         self._bars[:, tally.OPEN_NS] = -1
         self._cell = np.zeros((CELL_PRINTS, 3), np.int64)
-        self._sizes = np.zeros((2, tally.SIZES), np.int64)
+        self._sizes = np.zeros(tally.SIZES, np.int64)
         self._edges = np.zeros((len(SIZE_EDGES), 2), np.int64)
         self._bar_rows, self._large_rows = _buffers()
         self._flow: list[Row] = []
         self._whole_bars: list[Row] = []
         self._large: list[Row] = []
+        self._has_changed = False  # since rows were taken
 
     @property
     def counts(self) -> dict[str, int]:
@@ -102,6 +103,7 @@ class InstrumentTape:
         """
         if row_step == self._scale.row_step:
             return
+        self._has_changed = True
         if self._meta[tally.NEWEST] > BEGINNING_NS:
             self._tell()
             self._footprints.clear()
@@ -117,6 +119,7 @@ class InstrumentTape:
             raise ValueError("expected the height of price rows before the first trade: call set_row_step")
         if not len(prints):
             return
+        self._has_changed = True
         arrays = self._in_scale(prints)
         if arrays is None:
             self._meta[tally.N_REFUSED] += len(prints)
@@ -139,13 +142,18 @@ class InstrumentTape:
         """The venue's time that the log has reached, by `!clock`: silence closes intervals too."""
         until_ns, m = time_ns - GRACE_NS, self._meta
         if until_ns > m[tally.UNTIL]:
+            self._has_changed = True
             self._advance(until_ns, recv_ns)
         if m[tally.GROUP_PRINTS] and until_ns >= m[tally.GROUP_TIME]:
+            self._has_changed = True
             self._make_room()
             tally.close_group(m, self._sizes, self._large_rows, recv_ns)
 
     def rows(self) -> dict[str, Columns]:
         """Rows since the last call, by table: a list for each column of TABLE_COLUMNS[table]; no empty tables."""
+        if not self._has_changed:
+            return {}
+        self._has_changed = False
         self._tell()
         found = {
             "order_flow": self._flow,
@@ -263,7 +271,7 @@ class InstrumentTape:
         self._cell *= (by_price, by_size, 1)
         self._sizes *= by_size
         m[[tally.LAST_PRICE, tally.GROUP_HIGH, tally.GROUP_LOW]] *= by_price
-        m[tally.GROUP_LOTS] *= by_size
+        m[[tally.GROUP_LOTS, tally.THRESHOLD]] *= by_size
         _rescale_product(m[tally.GROUP_HIGH_LIMB : tally.GROUP_LOW_LIMB + 1], by_price * by_size)
         self._footprints.rescale(by_price, by_size)
         self._profiles.rescale(by_price, by_size)
@@ -273,18 +281,21 @@ class InstrumentTape:
     def _make_room(self) -> None:
         """Take rows out of the compiled part's buffers."""
         m, scale = self._meta, self._scale
-        for values in self._bar_rows[: m[tally.BAR_ROWS]].tolist():
-            self._tell_bar(values)
-        for values in self._large_rows[: m[tally.LARGE_ROWS]].tolist():
-            self._large.append(_large_row(scale, values))
-        m[tally.BAR_ROWS] = m[tally.LARGE_ROWS] = 0
+        if bar_rows := m.item(tally.BAR_ROWS):
+            for values in self._bar_rows[:bar_rows].tolist():
+                self._tell_bar(values)
+            m[tally.BAR_ROWS] = 0
+        if large_rows := m.item(tally.LARGE_ROWS):
+            self._large += [_large_row(scale, values) for values in self._large_rows[:large_rows].tolist()]
+            m[tally.LARGE_ROWS] = 0
 
     def _tell(self) -> None:
         """Make rows of all that has changed, in the scale that they have now."""
         m = self._meta
-        if m[tally.BAR_ROWS] + tally.SLOTS > len(self._bar_rows):
+        if m.item(tally.BAR_ROWS) + tally.SLOTS > len(self._bar_rows):
             self._make_room()
-        tally.flush(m, self._bars, self._bar_rows)
+        if m.item(tally.DIRTY_BARS):
+            tally.flush(m, self._bars, self._bar_rows)
         self._make_room()
         self._footprints.tell()
         self._profiles.tell()
@@ -338,7 +349,7 @@ class InstrumentTape:
         meta, held, sizes, cell = (np.frombuffer(x, np.int64) for x in arrays)
         self._meta[:] = meta
         self._bars = held.reshape(tally.SLOTS, tally.FIELDS).copy()
-        self._sizes = sizes.reshape(2, tally.SIZES).copy()
+        self._sizes = sizes.copy()
         self._cell = np.concatenate((cell.reshape(-1, 3), np.zeros((CELL_PRINTS, 3), np.int64)))
         self._gaps.load(gaps)
         self._footprints.load(footprints)

@@ -179,7 +179,7 @@ class Session:
         first = scale.row(self.low)
         reach = np.array([[scale.row(x) for x in pair] for pair in self.brackets.values()], np.int64).T
         counts = profile.tpo_counts(reach[0], reach[1], first, scale.row(self.high) - first + 1)
-        low, high = profile.value_area(counts)
+        low, high = profile.value_area(counts, profile.PERCENT, profile.TWO_ROW)
         initial = [self.brackets[k] for k in range(INITIAL_BRACKETS) if k in self.brackets]
         return (
             scale.edge(first + int(profile.point_of_control(counts))),
@@ -382,7 +382,7 @@ class Profiles:
         point = int(profile.point_of_control(lots))
         developing = int(profile.developing_point_of_control(lots, -1 if before is None else before - first))
         span.points[1] = developing + first
-        low, high = profile.value_area(lots)
+        low, high = profile.value_area(lots, profile.PERCENT, profile.TWO_ROW)
         low_single, high_single = profile.value_area(lots, profile.PERCENT, profile.SINGLE_ROW)
         peaks, valleys = (tuple(scale.edge(first + x) for x in rows.tolist()) for rows in profile.nodes(lots))
         self._rows.append(

@@ -3,8 +3,8 @@
 Only `@njit` functions live here, because numba's cache is void when this file changes. `run` goes over prints until
 Python has to do something, and says what by a code. The state is arrays: `meta`, int64[META], the slots named below;
 `bars`, int64[SLOTS, FIELDS], for each interval a ring of those bars that a print may still belong to; `cell`,
-int64[n, 3], price, size and side of the prints of the open ten seconds; `sizes`, int64[2, SIZES], of the last trades
-taken together, as they came and sorted.
+int64[n, 3], price, size and side of the prints of the open ten seconds; `sizes`, int64[SIZES], a ring of those of the
+last trades taken together.
 
 A product of a price and a size is kept exactly, in two limbs: high * 2**52 + low.
 """
@@ -57,7 +57,10 @@ GROUP_HIGH = 20
 GROUP_LOW = 21
 GROUP_RECEIVED = 22
 SIZES_SEEN = 23  # since the tape began
-META = 24
+THRESHOLD = 24  # that size of the ring which 99 % do not exceed
+ABOVE = 25  # how many sizes of the ring exceed it
+REACHING = 26  # how many do not fall below it
+META = 27
 
 # Fields of a bar.
 OPEN_NS = 0  # -1: none
@@ -169,17 +172,13 @@ def close_group(meta, sizes, large, recv):
     """No print joins the group any more: a row if it is large; the next is judged by it too."""
     if meta[GROUP_PRINTS] == 0:
         return
-    lots = meta[GROUP_LOTS]
-    n = min(meta[SIZES_SEEN], SIZES)
-    if n >= SIZES_MIN:
-        threshold = sizes[1, (PERCENT * n + 99) // 100 - 1]
-        if lots > threshold:
-            row = large[meta[LARGE_ROWS]]
-            for field in range(LARGE_THRESHOLD):
-                row[field] = meta[GROUP_PRINTS + field]
-            row[LARGE_THRESHOLD], row[LARGE_VERSION] = threshold, max(recv, meta[GROUP_RECEIVED])
-            meta[LARGE_ROWS] += 1
-    _remember(meta, sizes, n, lots)
+    if meta[SIZES_SEEN] >= SIZES_MIN and meta[GROUP_LOTS] > meta[THRESHOLD]:
+        row = large[meta[LARGE_ROWS]]
+        for field in range(LARGE_THRESHOLD):
+            row[field] = meta[GROUP_PRINTS + field]
+        row[LARGE_THRESHOLD], row[LARGE_VERSION] = meta[THRESHOLD], max(recv, meta[GROUP_RECEIVED])
+        meta[LARGE_ROWS] += 1
+    _remember(meta, sizes, meta[GROUP_LOTS])
     meta[GROUP_PRINTS] = 0
 
 
@@ -405,33 +404,46 @@ def _add_to_group(meta, sizes, large, t, side, trade_id, p, q, high, low, recv):
 
 
 @_compile
-def _remember(meta, sizes, n, lots):
-    """Put a size among the last SIZES; of `n` that are known the oldest goes if they are so many."""
-    ordered, at = sizes[1], meta[SIZES_SEEN] % SIZES
-    free = n
-    if n == SIZES:
-        free = _position(ordered, n, sizes[0, at])
-    position = _position(ordered, n, lots)
-    if position <= free:
-        for i in range(free, position, -1):
-            ordered[i] = ordered[i - 1]
-    else:
-        position -= 1
-        for i in range(free, position):
-            ordered[i] = ordered[i + 1]
-    ordered[position] = lots
-    sizes[0, at] = lots
+def _remember(meta, sizes, lots):
+    """Put a size in the ring, in place of the oldest, and move the threshold to where it belongs."""
+    at, n = meta[SIZES_SEEN] % SIZES, min(meta[SIZES_SEEN] + 1, SIZES)
+    if meta[SIZES_SEEN] >= SIZES:
+        meta[ABOVE] -= sizes[at] > meta[THRESHOLD]
+        meta[REACHING] -= sizes[at] >= meta[THRESHOLD]
+    sizes[at] = lots
+    meta[ABOVE] += lots > meta[THRESHOLD]
+    meta[REACHING] += lots >= meta[THRESHOLD]
     meta[SIZES_SEEN] += 1
+    larger = n - (PERCENT * n + 99) // 100  # so many may exceed it
+    while meta[ABOVE] > larger:
+        meta[THRESHOLD] = _next_above(sizes, n, meta[THRESHOLD])
+        meta[REACHING] = meta[ABOVE]
+        meta[ABOVE] = _count_from(sizes, n, meta[THRESHOLD] + 1)
+    while meta[REACHING] <= larger:
+        meta[THRESHOLD] = _next_below(sizes, n, meta[THRESHOLD])
+        meta[ABOVE] = meta[REACHING]
+        meta[REACHING] = _count_from(sizes, n, meta[THRESHOLD])
 
 
 @_compile
-def _position(ordered, n, value):
-    """Before how many of the first `n` there is none as large."""
-    first, last = 0, n
-    while first < last:
-        middle = (first + last) // 2
-        if ordered[middle] < value:
-            first = middle + 1
-        else:
-            last = middle
-    return first
+def _count_from(sizes, n, least):
+    count = 0
+    for i in range(n):
+        count += sizes[i] >= least
+    return count
+
+
+@_compile
+def _next_above(sizes, n, size):
+    found = 1 << 62
+    for i in range(n):
+        found = min(found, sizes[i] if sizes[i] > size else 1 << 62)
+    return found
+
+
+@_compile
+def _next_below(sizes, n, size):
+    found = 0
+    for i in range(n):
+        found = max(found, sizes[i] if sizes[i] < size else 0)
+    return found

@@ -77,7 +77,8 @@ def _warm_trade(kernel: DepthKernel, warmed: OrderBook) -> None:
     """What is called where `Market.parse` read the trade, or no second ends."""
     assert warmed.live
     against.put(
-        warmed.window, warmed.far_key, warmed.far_lots, warmed.meta, kernel._clock, warmed.ledger, 11, 1, 1, 61_000_000_000
+        warmed.window, warmed.far_key, warmed.far_lots, warmed.meta, kernel._clock, warmed.ledger,
+        11, 1, 1, 61_000_000_000,
     )  # fmt: skip
     ledger.rescale(warmed.ledger, 1, 1)
     book.follow(warmed.ledger, warmed.window, warmed.far_key, warmed.far_lots, warmed.meta, 61_000)

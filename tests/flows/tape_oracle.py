@@ -155,13 +155,14 @@ def bar(tape: Tape, part: pd.DataFrame) -> Bar:
     ordered = part.sort_values("time_ns", kind="stable")
     signed = (part.sign * part.lots).cumsum()
     bought, sold = (part.lots[part.sign == sign] for sign in (1, -1))
-    classes = [size_class(tape, ticks, lots) for ticks, lots in zip(part.ticks, part.lots, strict=True)]
+    values = [int(ticks) * int(lots) for ticks, lots in zip(part.ticks, part.lots, strict=True)]
+    classes = [size_class(tape, value) for value in values]
     by_class = part.lots.groupby([pd.Series(classes, part.index), part.sign]).sum()
     return Bar(
         open=int(ordered.ticks.iloc[0]), high=int(part.ticks.max()), low=int(part.ticks.min()),
         close=int(ordered.ticks.iloc[-1]), trades=len(part), buy=int(bought.sum()), sell=int(sold.sum()),
         unknown=int(part.lots[part.sign == 0].sum()),
-        quote=sum(int(t) * int(n) for t, n in zip(part.ticks, part.lots, strict=True)),
+        quote=sum(values),
         delta_min=min(0, int(signed.min())), delta_max=max(0, int(signed.max())),
         class_buy=tuple(int(by_class.get((c, 1), 0)) for c in range(len(SIZE_EDGES) + 1)),
         class_sell=tuple(int(by_class.get((c, -1), 0)) for c in range(len(SIZE_EDGES) + 1)),
@@ -169,10 +170,10 @@ def bar(tape: Tape, part: pd.DataFrame) -> Bar:
     )  # fmt: skip
 
 
-def size_class(tape: Tape, ticks: int, lots: int) -> int:
-    """Class of a trade by its value; one on a border is in the upper class."""
-    value = tape.price(int(ticks)) * tape.size(int(lots))
-    return sum(value >= edge for edge in SIZE_EDGES)
+def size_class(tape: Tape, value: int) -> int:
+    """Class of a trade by its value in ticks * lots; one on a border is in the upper class."""
+    unit = 10 ** (tape.price_decimals + tape.size_decimals)
+    return sum(value >= edge * unit for edge in SIZE_EDGES)
 
 
 def footprints(tape: Tape, interval_s: int, step: Decimal) -> dict[int, dict[int, tuple[int, int, int]]]:

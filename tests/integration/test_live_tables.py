@@ -35,7 +35,8 @@ def test_a_live_run_and_the_replay_of_its_log_leave_the_same_tables(tmp_path):
         "--data-dir",
         live,
     )
-    assert demo.wait(LIVE_S + 150) == 0, demo.communicate()[1]
+    _, said = demo.communicate(timeout=LIVE_S + 150)
+    assert demo.returncode == 0, said
     for topic in (live / "log").iterdir():
         if topic.name not in MADE:
             shutil.copytree(topic, replayed / "log" / topic.name)

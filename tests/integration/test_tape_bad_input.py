@@ -86,7 +86,7 @@ def impossible_amounts() -> list[tuple[str, bytes, int]]:
 
 def stops() -> list[tuple[str, bytes, int]]:
     """Nothing after the first minute, but the clock goes on; ten minutes later another connection, ids far ahead."""
-    later = [((600 + i) * S, 1000 + i, "101", "1", "buy") for i in (5, 70, 140)]
+    later = [(at * S, 1000 + i, "101", "1", "buy") for i, at in enumerate((605, 670, 740))]
     return [*(sent("STOPUSDT", x) for x in PLAIN[:2]), *(sent("STOPUSDT", x, None, b"ws-2") for x in later)]
 
 

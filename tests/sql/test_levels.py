@@ -16,8 +16,8 @@ def test_a_level_that_a_correction_removes_is_gone(writer: Store) -> None:
     kernel, progress = LevelsKernel(0), Progress()
     insert(writer, kernel.on_records(_records([wall(55, 90), wall(56, 80), depth(60), depth(62)])), progress)
     expected = [
-        (80.5, 15.0, ["wall"], ["v"], [15.0], ["v"], []),
-        (90.5, 15.0, ["wall"], ["v"], [15.0], ["v"], []),
+        (80.5, 10.0, ["wall"], ["v"], [10.0], ["v"], []),
+        (90.5, 10.0, ["wall"], ["v"], [10.0], ["v"], []),
     ]
     assert [tuple(x) for x in writer.query(LEVELS.format("FINAL"))] == expected
     kernel.on_records(_records([wall(58, 90, ended="pulled")]))

@@ -74,7 +74,7 @@ class Oracle:
         self.spans: dict[Any, dict[str, Any]] = {}
         self.profiles: dict[Any, dict[str, Any]] = {}
         self.group: list[Trade] = []
-        self.groups: list[Fraction] = []
+        self.groups: list[int] = []  # millionths: they are sorted again and again
         self.large: dict[Any, dict[str, Any]] = {}
         self.event = 0
         self.too_late = 0
@@ -107,7 +107,7 @@ class Oracle:
         self.group.append(t)
         minute = t.time_ns // MINUTE * MINUTE
         if minute + MINUTE <= self.until:
-            self._into_profiles(minute, [t], t.recv_ns)
+            self.into_profiles(minute, [t], t.recv_ns)
             self._close_sessions(t.recv_ns)
         else:
             self.open_minute.append(t)
@@ -119,7 +119,7 @@ class Oracle:
             minute = self.open_minute[0].time_ns // MINUTE * MINUTE
             if minute + MINUTE <= until:
                 found, self.open_minute = self.open_minute, []
-                self._into_profiles(minute, found, max(recv_ns, *(t.recv_ns for t in found)))
+                self.into_profiles(minute, found, max(recv_ns, *(t.recv_ns for t in found)))
         self._close_sessions(recv_ns)
 
     def whole(self, open_ns: int, close_ns: int) -> bool:
@@ -130,7 +130,7 @@ class Oracle:
         last = sorted(self.groups[-1000:])
         if len(last) >= 200:
             threshold = last[math.ceil(len(last) * 99 / 100) - 1]
-            if size > threshold:
+            if size * 10**6 > threshold:
                 first = self.group[0]
                 self.large[first.time_ns, first.trade_id] = {
                     "side": {1: "buy", -1: "sell", 0: "unknown"}[first.side],
@@ -139,11 +139,11 @@ class Oracle:
                     "high": float(max(t.price for t in self.group)),
                     "size": float(size),
                     "prints": len(self.group),
-                    "threshold": float(threshold),
+                    "threshold": threshold / 10**6,
                     "received_ns": max(t.recv_ns for t in self.group),
                     "version": max(recv_ns, *(t.recv_ns for t in self.group)),
                 }
-        self.groups.append(size)
+        self.groups.append(int(size * 10**6))
         self.group = []
 
     # Bars and footprints.
@@ -220,7 +220,7 @@ class Oracle:
 
     # Profiles.
 
-    def _into_profiles(self, minute: int, trades: list[Trade], version: int) -> None:
+    def into_profiles(self, minute: int, trades: list[Trade], version: int) -> None:
         spans = {}
         for name in sessions.spans_of(self.asset_class):
             span = sessions.span_at(self.asset_class, name, minute)
@@ -228,8 +228,9 @@ class Oracle:
                 spans[name, span.open_ns] = span.close_ns
         spans |= {(name, None): None for name in ROLLING}
         for key, close_ns in spans.items():
-            fresh = {"trades": [], "until": 0, "points": [None, None], "close": close_ns, "version": 0}
-            state = self.spans.setdefault(key, fresh | {"closed": False})
+            if key not in self.spans and not trades:
+                continue
+            state = self.spans.setdefault(key, self.begun(close_ns))
             if minute + MINUTE > state["until"]:
                 if state["closed"]:
                     old = self.profiles[key[0], state["until"]]
@@ -240,6 +241,11 @@ class Oracle:
             state["version"] = max(state["version"], version)
             state["trades"] += trades
             self._profile_row(key, state)
+
+    def begun(self, close_ns: int | None) -> dict[str, Any]:
+        """A span without trades."""
+        state = {"trades": [], "until": 0, "points": [None, None], "close": close_ns, "version": 0}
+        return state | {"closed": False}
 
     def _close_sessions(self, recv_ns: int) -> None:
         for key, state in self.spans.items():

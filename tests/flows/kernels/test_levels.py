@@ -114,8 +114,8 @@ def test_evidence_of_each_kind_has_its_weight():
     rows = _of(_run(features))
     told = [(x["price"], x["evidence_kind"], x["evidence_weight"], x["strength"]) for x in rows]
     assert told == [
-        (90.5, ("wall",), (22.5,), 22.5),
-        (94.5, ("wall",), (30.0,), 30.0),  # at most twice
+        (90.5, ("wall",), (15.0,), 15.0),
+        (94.5, ("wall",), (20.0,), 20.0),  # at most twice
         (105.0, ("val",), (5.0,), 5.0),
         (110.5, ("poc",), (8.0,), 8.0),
         (120.0, ("vah",), (5.0,), 5.0),
@@ -136,15 +136,15 @@ def test_what_profiles_of_several_spans_agree_on_counts_once_and_fades():
     assert [(x["price"], x["strength"]) for x in rows] == [(90.5, 8.0), (110.5, 4.0)]
 
 
-def test_evidence_of_one_level_is_no_further_apart_than_two_rows_of_the_book_or_half_the_true_range():
+def test_evidence_of_one_level_is_no_further_apart_than_two_rows_of_the_book_or_a_quarter_of_the_true_range():
     near = [wall(55, 90), wall(55, 92), depth(60), depth(62)]
     assert [x["price"] for x in _of(_run(near))] == [91.5]
     assert [x["price"] for x in _of(_run([x | {"bin_step": 0.5} if x["kind"] == "depth" else x for x in near]))] == [
         90.5, 92.5,
     ]  # fmt: skip
-    far = [wall(55, 80), wall(55, 88), bar(1, 90, 110), depth(60), depth(62)]
-    assert [x["price"] for x in _of(_run(far))] == [84.5]  # a range of 20
-    assert [x["price"] for x in _of(_run([*far[:2], bar(1, 96, 104), *far[3:]]))] == [80.5, 88.5]
+    far = [wall(55, 80), wall(55, 88), bar(1, 84, 116), depth(60), depth(62)]
+    assert [x["price"] for x in _of(_run(far))] == [84.5]  # a range of 32
+    assert [x["price"] for x in _of(_run([*far[:2], bar(1, 85, 116), *far[3:]]))] == [80.5, 88.5]
 
 
 def test_a_wall_counts_while_it_stands_and_is_told_of():
@@ -208,7 +208,7 @@ def test_all_venues_share_evidence_the_median_price_and_the_widest_gap():
     ]  # fmt: skip
     (row,) = _of(_run(features), "all")
     assert (row["price"], row["last_price"], row["side"]) == (92.5, 92.0, "resistance")
-    assert row["evidence_venue"] == ("v", "w") and row["strength"] == 30.0
+    assert row["evidence_venue"] == ("v", "w") and row["strength"] == 20.0
 
 
 def test_the_price_is_the_newer_of_book_and_last_trade():
@@ -229,6 +229,15 @@ def test_what_comes_late_corrects_its_minute_and_takes_levels_away():
     assert [key[3] for key in _final(told + late)] == [70.5, 70.5]
     assert all(x["version"] >= told[0]["version"] for x in late)
     assert _run([wall(57, 70)], kernel=kernel) == []  # nothing new
+
+
+def test_a_wall_that_left_the_book_has_no_size_to_tell_and_ends():
+    left = wall(58, 90, ended="left") | {"weighted_size": None, "threshold": None}
+    kernel = LevelsKernel(0)
+    assert [
+        x["price"] for x in _of(_run([wall(55, 90), wall(55, 80), left, depth(60), depth(62)], kernel=kernel))
+    ] == [80.5]
+    assert kernel.counts["dead_letters"] == 0
 
 
 def test_what_is_no_feature_is_set_aside_and_the_rest_counts():
