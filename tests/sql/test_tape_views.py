@@ -14,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flows.kernels.order_flow import SIZE_EDGES
 from flows.kernels.profile import point_of_control, value_area
 from flows.kernels.sessions import asset_class, day_open_ns
 from sql.client import Store, connect
 from sql.data_dir import embedded_store
 from sql.migrate import FOLDER
-from tests.sql.tape import SECOND_NS, Trade, bars, footprints, lots, order_flow
+from tests.sql.tape import EDGES, SECOND_NS, Trade, bars, footprints, lots, order_flow
 
 START_S = 1_795_392_000  # 2026-11-23 00:00 UTC
 STEP = 10.0
@@ -484,6 +485,7 @@ def test_the_profile_of_all_venues_leaves_out_who_went_silent(writer: Store, ana
 
 
 def test_time_and_sales_say_value_and_class(writer: Store, analyst: Store) -> None:
+    assert EDGES == SIZE_EDGES  # of the flow; the rows below lie around them
     sizes = np.array([0.009, 0.01, 0.1, 1.0])
     rows = {
         "instrument": ["SIZES"] * 4, "venue": ["v"] * 4, "time_ns": START_S * SECOND_NS + np.arange(4),
