@@ -8,10 +8,11 @@ from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, HoverTool, R
 from bokeh.plotting import figure
 
 from dashboards.board import look
-from dashboards.board.health import age, size_text
+from dashboards.board.health import size_text
+from dashboards.board.level_queries import Event, Level, Wall
 from dashboards.board.number_text import price_text
 from dashboards.board.sources import bring, source
-from dashboards.board.tape_queries import Event, Level, Trade, Wall
+from dashboards.board.tape_queries import Trade
 
 DOTS_NAMED = 5
 LEVELS_NAMED = 10
@@ -225,8 +226,3 @@ def _level_words(level: Level, decimals: int) -> str:
     ]
     more = [f"{len(strongest) - EVIDENCE_NAMED} more"] if len(strongest) > EVIDENCE_NAMED else []
     return "\n".join([head, *lines, *more])
-
-
-def standing(wall: Wall, now_s: float) -> str:
-    """How long it has stood."""
-    return age(max(now_s - wall.from_s, 0))

@@ -10,10 +10,10 @@ from dashboards.board.book_panel import BookPanel
 from dashboards.board.columns import Column, within
 from dashboards.board.flow_panels import SERIES_LABELS
 from dashboards.board.health import age, size_text
+from dashboards.board.level_queries import Wall
 from dashboards.board.number_text import NOT_KNOWN, price_text, signed, signed_size
 from dashboards.board.page import DepthPage
 from dashboards.board.tape import Sums
-from dashboards.board.tape_queries import Wall
 from dashboards.board.tape_reader import Tape
 
 NEAR_BPS = (5, 10, 25)
