@@ -40,7 +40,7 @@ class TapePanels:
         page.overlays.show_trades(tape.trades, page.px_apart(LABEL_PX))
         page.overlays.show_forced(tape.forced, base, decimals)
         page.overlays.show_events(tape.events, grid.bin_step, base, decimals)
-        page.overlays.show_levels(tape.levels, grid.bin_step, page.heat_px, decimals)
+        page.overlays.show_levels(tape.levels, page.heat_px, decimals)
         page.overlays.show_walls(self._walls_in_view(), page.now_line.location)
         page.footprint.show(tape.bars, grid)
 
