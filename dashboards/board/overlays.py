@@ -8,15 +8,17 @@ from bokeh.models import ColumnDataSource, CustomJS, GlyphRenderer, HoverTool, R
 from bokeh.plotting import figure
 
 from dashboards.board import look
-from dashboards.board.health import age, size_text
+from dashboards.board.health import size_text
+from dashboards.board.level_queries import Event, Level, Wall
 from dashboards.board.number_text import price_text
 from dashboards.board.sources import bring, source
-from dashboards.board.tape_queries import Event, Level, Trade, Wall
+from dashboards.board.tape_queries import Trade
 
 DOTS_NAMED = 5
 LEVELS_NAMED = 10
 EVIDENCE_NAMED = 4
 EVENTS_SHOWN = 60
+ZONE_PX = 7
 MARKERS = {"pull": "x", "refill": "plus", "absorption": "inverted_triangle"}
 BOX = f"""<div style="margin:-5px;font:12px {look.SANS.replace('"', "'")};color:{look.TEXT};
 background:{look.RAISED};padding:6px 9px;white-space:pre-line">@tip</div>"""
@@ -89,14 +91,16 @@ class Overlays:
             },
         )
 
-    def show_levels(self, levels: Sequence[Level], bin_step: float, height_px: float, decimals: int) -> None:
+    def show_levels(self, levels: Sequence[Level], height_px: float, decimals: int) -> None:
         """The strongest levels in view that can be told apart, with the zone of their evidence."""
         chosen = self.legible(levels, height_px)
+        # A zone can be met with the mouse.
+        least = ZONE_PX / 2 / height_px * (self._y_range.end - self._y_range.start)
         bring(
             self.levels,
             {
-                "low": np.array([min(level.low, level.price - bin_step / 4) for level in chosen]),
-                "high": np.array([max(level.high, level.price + bin_step / 4) for level in chosen]),
+                "low": np.array([min(level.low, level.price - least) for level in chosen]),
+                "high": np.array([max(level.high, level.price + least) for level in chosen]),
                 "price": np.array([level.price for level in chosen]),
                 "label": [
                     f"{'S' if level.side == 'support' else 'R'} {price_text(level.price, decimals)}"
@@ -225,8 +229,3 @@ def _level_words(level: Level, decimals: int) -> str:
     ]
     more = [f"{len(strongest) - EVIDENCE_NAMED} more"] if len(strongest) > EVIDENCE_NAMED else []
     return "\n".join([head, *lines, *more])
-
-
-def standing(wall: Wall, now_s: float) -> str:
-    """How long it has stood."""
-    return age(max(now_s - wall.from_s, 0))

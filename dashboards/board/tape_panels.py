@@ -10,10 +10,10 @@ from dashboards.board.book_panel import BookPanel
 from dashboards.board.columns import Column, within
 from dashboards.board.flow_panels import SERIES_LABELS
 from dashboards.board.health import age, size_text
+from dashboards.board.level_queries import Wall
 from dashboards.board.number_text import NOT_KNOWN, price_text, signed, signed_size
 from dashboards.board.page import DepthPage
 from dashboards.board.tape import Sums
-from dashboards.board.tape_queries import Wall
 from dashboards.board.tape_reader import Tape
 
 NEAR_BPS = (5, 10, 25)
@@ -40,7 +40,7 @@ class TapePanels:
         page.overlays.show_trades(tape.trades, page.px_apart(LABEL_PX))
         page.overlays.show_forced(tape.forced, base, decimals)
         page.overlays.show_events(tape.events, grid.bin_step, base, decimals)
-        page.overlays.show_levels(tape.levels, grid.bin_step, page.heat_px, decimals)
+        page.overlays.show_levels(tape.levels, page.heat_px, decimals)
         page.overlays.show_walls(self._walls_in_view(), page.now_line.location)
         page.footprint.show(tape.bars, grid)
 

@@ -1,4 +1,4 @@
-"""What the board asks the store about trades: order flow, footprints, levels, walls. Times in and out are UTC."""
+"""What the board asks the store about trades: order flow, footprints, profiles. Times in and out are UTC."""
 
 # ruff: noqa: S608 (the parts are constants and integers of this module; a viewer's words are parameters)
 
@@ -14,14 +14,13 @@ from dashboards.board.queries import Book
 from dashboards.board.tape import CLASSES, Flow, Sums, no_flow
 from sql.client import Store
 
-LARGE_MAX, LIQUIDATIONS_MAX, EVENTS_MAX, WALLS_MAX, BARS_MAX = 300, 300, 200, 200, 20_000
+LARGE_MAX, LIQUIDATIONS_MAX, BARS_MAX = 300, 300, 20_000
 NAKED_MAX = 5
 ORDER_FLOW_S = (3600, 60, 1)
 FOOTPRINTS_MAX = 40
-WALL_FRESH_S = 60
 S = 1_000_000_000
-_OF = " WHERE instrument = {instrument:String} AND venue = {venue:String}"
-_SPAN = _OF + " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64}"
+OF = " WHERE instrument = {instrument:String} AND venue = {venue:String}"
+SPAN = OF + " AND time_ns >= {from_ns:Int64} AND time_ns < {until_ns:Int64}"
 _LOTS = "{0}_lots / exp10(size_decimals)"
 _CLASSES = (
     "arrayMap((bought, sold) -> (bought - sold) / exp10(size_decimals), class_buy_lots, class_sell_lots)"
@@ -36,43 +35,6 @@ class Trade:
     price: float
     size: float
     buy: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wall:
-    """Resting size that stands out since `from_s`, in the bin from `price` on (quote and base currency)."""
-
-    side: str
-    price: float
-    bin_step: float
-    from_s: float
-    size: float
-    weighted: float
-    tau_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happened to resting size in the second before `time_ms`: a pull, a refill or an absorption."""
-
-    time_ms: float
-    kind: str
-    side: str
-    price: float
-    size: float
-    traded: float
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """Support or resistance with its evidence: (kind, venue, price, weight, known from in s) of each."""
-
-    price: float
-    side: str
-    low: float
-    high: float
-    strength: float
-    evidence: tuple[tuple[str, str, float, float, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +67,9 @@ def flow(store: Store, book: Book, step_s: int, from_s: int, until_s: int) -> Fl
     rows = store.query(
         f"SELECT intDiv(open_ns, {step_s * S}) AS bucket, max(high), min(low), argMax(close, open_ns), {lots},"
         f" sum(quote_volume), min(whole), sumForEach(arrayResize({_CLASSES}, {CLASSES}))"
-        f" FROM market.order_flow{_OF} AND interval_s = {interval_s} AND open_ns >= {{from_ns:Int64}}"
+        f" FROM market.order_flow{OF} AND interval_s = {interval_s} AND open_ns >= {{from_ns:Int64}}"
         " AND open_ns < {until_ns:Int64} GROUP BY bucket ORDER BY bucket DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"limit": BARS_MAX},
+        span_of(book, from_s, until_s) | {"limit": BARS_MAX},
     )
     if not rows:
         return no_flow()
@@ -127,8 +89,8 @@ def sums(store: Store, book: Book, from_s: int, until_s: int) -> Sums:
     rows = store.query(
         f"SELECT count(), {lots}, sum(quote_volume), sumForEach(arrayResize({_CLASSES}, {CLASSES})),"
         f" argMin(open, open_ns), intDiv(min(open_ns), {S}), min(whole)"
-        f" FROM market.order_flow{_OF} AND {_inside(parts)}",
-        _span(book, from_s, until_s),
+        f" FROM market.order_flow{OF} AND {_inside(parts)}",
+        span_of(book, from_s, until_s),
     )
     count, *found = rows[0]
     if not count:
@@ -139,9 +101,9 @@ def sums(store: Store, book: Book, from_s: int, until_s: int) -> Sums:
 def first_trade(store: Store, book: Book, from_s: int) -> int:
     """Second of the first trade from `from_s` on, 0 if there is none. Raises StoreError."""
     rows = store.query(
-        f"SELECT intDiv(open_ns, {S}) FROM market.order_flow{_OF} AND interval_s = 1"
+        f"SELECT intDiv(open_ns, {S}) FROM market.order_flow{OF} AND interval_s = 1"
         " AND open_ns >= {from_ns:Int64} ORDER BY open_ns LIMIT 1",
-        _span(book, from_s, from_s),
+        span_of(book, from_s, from_s),
     )
     return int(rows[0][0]) if rows else 0
 
@@ -149,9 +111,9 @@ def first_trade(store: Store, book: Book, from_s: int) -> int:
 def session_opens(store: Store, book: Book, from_s: int, until_s: int) -> list[int]:
     """Opens (s) of the sessions of which some part lies in [from_s, until_s), ascending. Raises StoreError."""
     rows = store.query(
-        f"SELECT DISTINCT intDiv(open_ns, {S}) FROM market.profiles{_OF} AND span = 'day'"
+        f"SELECT DISTINCT intDiv(open_ns, {S}) FROM market.profiles{OF} AND span = 'day'"
         " AND time_ns > {from_ns:Int64} AND open_ns < {until_ns:Int64} ORDER BY 1",
-        _span(book, from_s, until_s),
+        span_of(book, from_s, until_s),
     )
     return [int(row[0]) for row in rows]
 
@@ -159,7 +121,7 @@ def session_opens(store: Store, book: Book, from_s: int, until_s: int) -> list[i
 def traded_until(store: Store, book: Book) -> int | None:
     """Close (s) of the newest footprint of 10 s, None if there is none. Raises StoreError."""
     rows = store.query(
-        f"SELECT intDiv(open_ns, {S}) + 10 FROM market.footprints{_OF} AND interval_s = 10"
+        f"SELECT intDiv(open_ns, {S}) + 10 FROM market.footprints{OF} AND interval_s = 10"
         " ORDER BY open_ns DESC LIMIT 1",
         {"instrument": book.instrument, "venue": book.venue},
     )
@@ -177,8 +139,8 @@ def profile(store: Store, book: Book, from_s: int, until_s: int) -> Profile | No
     rows = store.query(
         "SELECT row_step, size_decimals, row, sum(bought), sum(sold), sum(other), max(open_ns)"
         f" FROM market.footprints ARRAY JOIN price_row AS row, buy_lots AS bought, sell_lots AS sold,"
-        f" unknown_lots AS other{_OF} AND {_inside(parts)} GROUP BY row_step, size_decimals, row",
-        _span(book, from_s, until_s),
+        f" unknown_lots AS other{OF} AND {_inside(parts)} GROUP BY row_step, size_decimals, row",
+        span_of(book, from_s, until_s),
     )
     if not rows:
         return None
@@ -196,16 +158,16 @@ def nodes(store: Store, book: Book, span: str, until_s: int) -> Node:
     Raises:
         StoreError: the store refused or is away.
     """
-    asked = _span(book, 0, until_s) | {"span": span, "limit": NAKED_MAX}
+    asked = span_of(book, 0, until_s) | {"span": span, "limit": NAKED_MAX}
     newest = store.query(
-        f"SELECT hvn FROM market.profiles{_OF} AND span = {{span:String}} AND time_ns <= {{until_ns:Int64}}"
+        f"SELECT hvn FROM market.profiles{OF} AND span = {{span:String}} AND time_ns <= {{until_ns:Int64}}"
         " ORDER BY time_ns DESC LIMIT 1",
         asked,
     )
     naked = store.query(
         "WITH days AS (SELECT open_ns, max(closed) AS over, argMax(poc + row_step / 2, time_ns) AS point,"
         " argMax(high, time_ns) AS top, argMax(low, time_ns) AS bottom"
-        f" FROM market.profiles{_OF} AND span = 'day' AND time_ns <= {{until_ns:Int64}}"
+        f" FROM market.profiles{OF} AND span = 'day' AND time_ns <= {{until_ns:Int64}}"
         " AND time_ns > {until_ns:Int64} - 30 * 86400 * 1000000000 GROUP BY open_ns)"
         f" SELECT point, intDiv(open_ns, {S}) FROM days AS day WHERE over"
         " AND open_ns < (SELECT max(open_ns) FROM days) AND NOT arrayExists((at, t, b) ->"
@@ -224,10 +186,10 @@ def footprints(
 ) -> list[Bar]:
     """Bars of `interval_s` that open in [from_s, until_s), the newest FOOTPRINTS_MAX, in order. Raises StoreError."""
     rows = store.query(
-        f"SELECT intDiv(open_ns, {S}), size_decimals, price_row, buy_lots, sell_lots FROM market.footprints{_OF}"
+        f"SELECT intDiv(open_ns, {S}), size_decimals, price_row, buy_lots, sell_lots FROM market.footprints{OF}"
         " AND interval_s = {interval_s:UInt32} AND row_step = {row_step:Float64}"
         " AND open_ns >= {from_ns:Int64} AND open_ns < {until_ns:Int64} ORDER BY open_ns DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s)
+        span_of(book, from_s, until_s)
         | {"interval_s": interval_s, "row_step": row_step, "limit": FOOTPRINTS_MAX},
     )
     return [
@@ -242,9 +204,9 @@ def footprints(
 def large_trades(store: Store, book: Book, from_s: int, until_s: int) -> list[Trade]:
     """Large trades in [from_s, until_s) of known side, the LARGE_MAX largest, by time. Raises StoreError."""
     rows = store.query(
-        f"SELECT time_ns / 1e6, price, size, side = 'buy' FROM market.large_trades{_SPAN} AND side != 'unknown'"
+        f"SELECT time_ns / 1e6, price, size, side = 'buy' FROM market.large_trades{SPAN} AND side != 'unknown'"
         " ORDER BY size DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"limit": LARGE_MAX},
+        span_of(book, from_s, until_s) | {"limit": LARGE_MAX},
     )
     return sorted((Trade(*row[:3], bool(row[3])) for row in rows), key=lambda trade: trade.time_ms)
 
@@ -256,49 +218,11 @@ def liquidations(store: Store, book: Book, from_s: int, until_s: int) -> list[Tr
         StoreError: the store refused or is away.
     """
     rows = store.query(
-        f"SELECT time_ns / 1e6, price, size, liquidated_side = 'short' FROM market.liquidations{_SPAN}"
+        f"SELECT time_ns / 1e6, price, size, liquidated_side = 'short' FROM market.liquidations{SPAN}"
         " ORDER BY time_ns DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"limit": LIQUIDATIONS_MAX},
+        span_of(book, from_s, until_s) | {"limit": LIQUIDATIONS_MAX},
     )
     return [Trade(*row[:3], bool(row[3])) for row in reversed(rows)]
-
-
-def events(store: Store, book: Book, from_s: int, until_s: int) -> list[Event]:
-    """Liquidity events in [from_s, until_s), the EVENTS_MAX largest. Raises StoreError."""
-    rows = store.query(
-        f"SELECT time_ns / 1e6, kind, side, price, size, traded FROM market.liquidity_events{_SPAN}"
-        " ORDER BY size DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"limit": EVENTS_MAX},
-    )
-    return [Event(*row) for row in rows]
-
-
-def walls(store: Store, book: Book, now_s: int) -> list[Wall]:
-    """Walls that stand at `now_s`, the WALLS_MAX largest; one not told of for a minute is not known to stand.
-
-    Raises:
-        StoreError: the store refused or is away.
-    """
-    rows = store.query(
-        "SELECT side, price_row * bin_step, bin_step, from_ns / 1e9, size, weighted_size, tau_s"
-        f" FROM market.walls{_SPAN} AND ended = '' ORDER BY weighted_size DESC LIMIT {{limit:UInt32}}",
-        _span(book, now_s - WALL_FRESH_S, now_s + WALL_FRESH_S) | {"limit": WALLS_MAX},
-    )
-    return [Wall(*row) for row in rows]
-
-
-def levels(store: Store, book: Book, now_s: int) -> list[Level]:
-    """The newest levels of the instrument, over its venue or over all; of the last 5 minutes. Raises StoreError."""
-    rows = store.query(
-        "SELECT price, side, low, high, strength, evidence_kind, evidence_venue, evidence_price, evidence_weight,"
-        f" arrayMap(ns -> intDiv(ns, {S}), evidence_ns) FROM market.levels"
-        " WHERE instrument = {instrument:String} AND (venue, time_ns) IN (SELECT venue, time_ns FROM market.levels"
-        " WHERE instrument = {instrument:String} AND venue IN ({venue:String}, 'all')"
-        " AND time_ns > {from_ns:Int64} AND time_ns <= {until_ns:Int64} ORDER BY time_ns DESC, venue = 'all' LIMIT 1)"
-        " ORDER BY strength DESC",
-        _span(book, now_s - 300, now_s + 60),
-    )
-    return [Level(*row[:5], tuple(zip(*row[5:], strict=True))) for row in rows]
 
 
 def open_interest(
@@ -306,9 +230,9 @@ def open_interest(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(ms, base currency) of every open interest told in [from_s, until_s), by time. Raises StoreError."""
     rows = store.query(
-        f"SELECT time_ns / 1e6, open_interest FROM market.derivatives{_SPAN} AND NOT isNaN(open_interest)"
+        f"SELECT time_ns / 1e6, open_interest FROM market.derivatives{SPAN} AND NOT isNaN(open_interest)"
         " ORDER BY time_ns DESC LIMIT {limit:UInt32}",
-        _span(book, from_s, until_s) | {"limit": BARS_MAX},
+        span_of(book, from_s, until_s) | {"limit": BARS_MAX},
     )
     table = np.array(rows[::-1], np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]
@@ -316,17 +240,17 @@ def open_interest(
 
 def facts(store: Store, book: Book, now_s: int) -> Facts:
     """What was told of the derivative within a day before `now_s`. Raises StoreError."""
-    asked = _span(book, now_s - 86400, now_s + 60) | {"hour_ns": (now_s - 3600) * S}
+    asked = span_of(book, now_s - 86400, now_s + 60) | {"hour_ns": (now_s - 3600) * S}
     told = store.query(
         "SELECT argMaxIf(funding_rate, time_ns, NOT isNaN(funding_rate)), countIf(NOT isNaN(funding_rate)),"
         f" intDiv(argMaxIf(ifNull(next_funding_ns, 0), time_ns, NOT isNaN(funding_rate)), {S}),"
         " argMaxIf(open_interest, time_ns, NOT isNaN(open_interest)), countIf(NOT isNaN(open_interest))"
-        f" FROM market.derivatives{_SPAN}",
+        f" FROM market.derivatives{SPAN}",
         asked,
     )[0]
     forced = store.query(
         "SELECT count(), sumIf(size, liquidated_side = 'long' AND time_ns >= {hour_ns:Int64}),"
-        f" sumIf(size, liquidated_side = 'short' AND time_ns >= {{hour_ns:Int64}}) FROM market.liquidations{_SPAN}",
+        f" sumIf(size, liquidated_side = 'short' AND time_ns >= {{hour_ns:Int64}}) FROM market.liquidations{SPAN}",
         asked,
     )[0]
     return Facts(
@@ -336,7 +260,8 @@ def facts(store: Store, book: Book, now_s: int) -> Facts:
     )
 
 
-def _span(book: Book, from_s: int, until_s: int) -> dict[str, Any]:
+def span_of(book: Book, from_s: int, until_s: int) -> dict[str, Any]:
+    """Parameters of SPAN: what trades or happens in [from_s, until_s)."""
     return {
         "instrument": book.instrument, "venue": book.venue,
         "from_ns": max(from_s, 0) * S, "until_ns": min(until_s, 2**32 - 1) * S,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboards.board import tape_queries
+from dashboards.board import level_queries, tape_queries
 from dashboards.board.footprint import Bar
 from dashboards.board.profile import Profile
 from dashboards.board.profile_panel import FOUR_HOURS_S, SPANS
@@ -49,9 +49,9 @@ class Tape:
         self.node = tape_queries.Node((), ())
         self.trades: list[tape_queries.Trade] = []
         self.forced: list[tape_queries.Trade] = []
-        self.events: list[tape_queries.Event] = []
-        self.walls: list[tape_queries.Wall] = []
-        self.levels: list[tape_queries.Level] = []
+        self.events: list[level_queries.Event] = []
+        self.walls: list[level_queries.Wall] = []
+        self.levels: list[level_queries.Level] = []
         self.facts = tape_queries.Facts(None, None, None)
         self.bars: list[Bar] = []
         self.interest: tuple[NDArray[np.float64], NDArray[np.float64]] = (np.empty(0), np.empty(0))
@@ -82,11 +82,11 @@ class Tape:
         self.opens = self._slow(tape_queries.session_opens, self._from_s, self._until_s)
         self.trades = self._now(tape_queries.large_trades, self._from_s, self._until_s)
         self.forced = self._slow(tape_queries.liquidations, self._from_s, self._until_s)
-        self.events = self._slow(tape_queries.events, self._from_s, self._until_s)
+        self.events = self._slow(level_queries.events, self._from_s, self._until_s)
         self.interest = self._slow(tape_queries.open_interest, self._from_s, self._until_s)
-        self.walls = self._reader.ask(tape_queries.walls, self._book, now_s - now_s % 2, fresh_s=2)
+        self.walls = self._reader.ask(level_queries.walls, self._book, now_s - now_s % 2, fresh_s=2)
         ten_s = -(-now_s // 10) * 10
-        self.levels = self._reader.ask(tape_queries.levels, self._book, ten_s, fresh_s=MINUTELY_S)
+        self.levels = self._reader.ask(level_queries.levels, self._book, ten_s, fresh_s=MINUTELY_S)
         self.facts = self._slow(tape_queries.facts, ten_s)
         self._ask_profile(view)
         self.bars = [] if view.footprint_s is None else self._now(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dashboards.board import tape_queries
+from dashboards.board import level_queries, tape_queries
 from dashboards.board.queries import Book
 from dashboards.board.tape_queries import Facts, Node
 from sql.client import Store
@@ -29,7 +29,7 @@ def test_flow_is_what_traded(board: Store, interval_s: int) -> None:
         assert found.classes[at].sum() == pytest.approx(bought - sold)
         assert found.high[at] == max(one.price for one in prints)
         assert found.quote[at] == pytest.approx(sum(one.price * one.lots * LOT for one in prints))
-        broken = any(second % 60 == 30 for second in range(open_s, open_s + interval_s))
+        broken = any(one.time_ns // tape.S % 60 == 30 for one in prints)
         assert found.whole[at] == (interval_s == 60 or not broken)
     assert tape_queries.flow(board, NOBODY, interval_s, 0, EVER).time_s.size == 0
 
@@ -65,9 +65,9 @@ def test_nothing_traded(board: Store) -> None:
     assert tape_queries.traded_until(board, NOBODY) is None
     assert tape_queries.facts(board, NOBODY, START) == Facts(None, None, None)
     assert tape_queries.nodes(board, NOBODY, "day", START) == Node((), ())
-    for question in (tape_queries.large_trades, tape_queries.liquidations, tape_queries.events):
+    for question in (tape_queries.large_trades, tape_queries.liquidations, level_queries.events):
         assert question(board, NOBODY, 0, EVER) == []
-    assert tape_queries.walls(board, NOBODY, START) == tape_queries.levels(board, NOBODY, START) == []
+    assert level_queries.walls(board, NOBODY, START) == level_queries.levels(board, NOBODY, START) == []
 
 
 def test_footprints_are_grouped_by_row(board: Store) -> None:
@@ -104,24 +104,24 @@ def test_large_trades_and_liquidations(board: Store) -> None:
 
 
 def test_only_walls_that_stand(board: Store) -> None:
-    (wall,) = tape_queries.walls(board, BOOK, TIMES[-1] + 1)
+    (wall,) = level_queries.walls(board, BOOK, TIMES[-1] + 1)
     assert (wall.side, wall.price, wall.from_s, wall.size) == ("ask", 3240.0, TIMES[-1] - 89, 12.5)
-    assert tape_queries.walls(board, BOOK, TIMES[-1] + 120) == []
+    assert level_queries.walls(board, BOOK, TIMES[-1] + 120) == []
 
 
 def test_levels_are_those_of_the_newest_minute(board: Store) -> None:
-    levels = tape_queries.levels(board, BOOK, START + 190)
+    levels = level_queries.levels(board, BOOK, START + 190)
     assert [(level.price, level.side, level.strength) for level in levels] == [
         (3245.0, "resistance", 72.0),
         (3220.5, "support", 40.0),
     ]
     assert levels[0].evidence[0] == ("wall", "kraken", 3245.0, 30.0, START)
-    assert [level.price for level in tape_queries.levels(board, BOOK, START + 110)] == [3244.0, 3219.5]
-    assert tape_queries.levels(board, BOOK, START + 3600) == []
+    assert [level.price for level in level_queries.levels(board, BOOK, START + 110)] == [3244.0, 3219.5]
+    assert level_queries.levels(board, BOOK, START + 3600) == []
 
 
 def test_events(board: Store) -> None:
-    kinds = {event.kind for event in tape_queries.events(board, BOOK, START, EVER)}
+    kinds = {event.kind for event in level_queries.events(board, BOOK, START, EVER)}
     assert kinds == {"pull", "refill", "absorption"}
 
 
