@@ -89,13 +89,7 @@ class Window:
             self._lighten()
         entering, leaving = self._returns.at(0), self._returns.at(self._steps)
         leaves = self._weight * self._decay**self._steps
-        np.fmax(self._peak, np.abs(entering), out=self._peak)
-        x, y = entering - self._centre, leaving - self._centre
-        if np.isfinite(x).all() and np.isfinite(y).all():
-            sums.shift(self._sums, x, y, self._weight, leaves)
-        else:
-            sums.change(self._sums, y, leaves, -1)
-            sums.change(self._sums, x, self._weight, 1)
+        sums.step(self._sums, entering, leaving, self._centre, self._peak, self._weight, leaves)
         self._rebuild_some()
 
     def revise(self, age: int, was: Floats) -> None:
@@ -138,26 +132,23 @@ class Window:
     def _rebuild_some(self) -> None:
         """One series in turn, seldom enough to cost little, and those whose mean is far from their centre."""
         n = len(self._centre)
-        wanted = set()
         if self._returns.newest % max(1, REBUILD_SPARING * self._steps // n) == 0:
-            wanted.add(self._turn)
+            self._rebuild(self._turn)  # about the same centre, so that the same returns give the same sums
             self._turn = (self._turn + 1) % n
         if self._centred:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                mean = self._sums.own[0] / self._sums.counts
-                variance = np.diagonal(self._sums.both[0]) / self._sums.counts - mean**2
-            far = mean**2 > OFF_CENTRE * np.maximum(variance, ROUNDING * self._peak**2)
-            wanted |= set(np.flatnonzero(far).tolist())
-        for i in sorted(wanted):
-            self._rebuild(i)
+            floors, i = ROUNDING * self._peak**2, -1
+            while (i := sums.off_centre(self._sums, floors, OFF_CENTRE, i)) >= 0:
+                self._recentre(i)
+
+    def _recentre(self, i: int) -> None:
+        mine = self._returns.window(self._steps)[0][:, i]
+        known = mine[~np.isnan(mine)]
+        self._centre[i] = math.fsum(known) / len(known)
+        self._rebuild(i)
 
     def _rebuild(self, i: int) -> None:
         rows, ages = self._returns.window(self._steps)
-        mine = rows[:, i]
-        known = mine[~np.isnan(mine)]
-        if self._centred:
-            self._centre[i] = math.fsum(known) / len(known) if len(known) else 0.0
-        self._peak[i] = np.abs(known).max(initial=0.0)
+        self._peak[i] = np.nanmax(np.abs(rows[:, i]), initial=0.0)
         weights = self._weight * self._decay**ages
         sums.rebuild(self._sums, rows, self._centre, weights, i)
 

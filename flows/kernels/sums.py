@@ -42,6 +42,35 @@ def _add(high, low, at, x):
 
 
 @_compile
+def step(sums, entering, leaving, centre, peak, enters, leaves):
+    """One row enters the window, one leaves it: float64[n], not centred, with the weights of their products."""
+    x, y = np.empty(len(centre)), np.empty(len(centre))
+    whole = True
+    for i in range(len(centre)):
+        x[i], y[i] = entering[i] - centre[i], leaving[i] - centre[i]
+        whole &= not (np.isnan(x[i]) or np.isnan(y[i]))
+        if abs(entering[i]) > peak[i]:  # noqa: PLR1730 - NaN is never the larger
+            peak[i] = abs(entering[i])
+    if whole:
+        shift(sums, x, y, enters, leaves)
+    else:
+        change(sums, y, leaves, -1)
+        change(sums, x, enters, 1)
+
+
+@_compile
+def off_centre(sums, floors, factor, after):
+    """The first series after `after` whose squared mean is over `factor` variances; -1: none."""
+    both, own, counts = sums.both, sums.own, sums.counts
+    for i in range(after + 1, len(counts)):
+        if counts[i] > 0:
+            square = (own[0, i] / counts[i]) ** 2
+            if square > factor * max(both[0, i, i] / counts[i] - square, floors[i]):
+                return i
+    return -1
+
+
+@_compile
 def change(sums, row, weight, by):
     """Take a row into the sums (by = 1) or out of them (by = -1).
 
