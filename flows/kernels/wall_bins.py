@@ -202,33 +202,30 @@ def judge(state, weighted, bins, met, levels, middle, second, age_s, walls_max, 
                 if is_wall:
                     _tell(out, told, ENDED_LEFT, side, i, state)
                     told += 1
+                    standing -= 1
                 state[SINCE, side, i] = state[KNOWN, side, i] = state[SIZE, side, i] = -1
                 continue
-            traded = met[0, side, i]
+            traded, distance = met[0, side, i], abs(i - middle)
             gone = _account(state, side, i, size, traded, met[1, side, i])
             state[SIZE, side, i] = size
-            distance = abs(i - middle)
             level = levels[side, band(distance)]
             is_lost = before > level and 4 * size <= before and gone >= 2 * traded
-            if is_lost and distance <= pull_bins and second - state[SINCE, side, i] >= pull_age_s:
+            stood_s = second + 1 - state[SINCE, side, i]
+            if is_lost and distance <= pull_bins and stood_s > pull_age_s:
                 _tell(out, told, PULL, side, i, state)
                 out[told, BEFORE], out[told, GONE], out[told, MET] = before, gone, traded
                 told += 1
             if size == 0 or (level < np.inf and 2 * size <= level):
-                if is_wall:
-                    how = _ending(state[LOST_TRADED, side, i], state[LOST_PULLED, side, i])
-                    _tell(out, told, how, side, i, state)
-                    told += 1
-                    standing -= 1
-                state[SINCE, side, i] = state[KNOWN, side, i] = -1
-            elif (
-                not is_wall
-                and second + 1 - state[SINCE, side, i] >= age_s
-                and weighted[side, i] > level
-                and standing < walls_max
-            ):
+                what = _ending(state[LOST_TRADED, side, i], state[LOST_PULLED, side, i])
+            elif not is_wall and standing < walls_max and weighted[side, i] > level and stood_s >= age_s:
+                what = BEGAN
                 state[KNOWN, side, i] = second
-                standing += 1
-                _tell(out, told, BEGAN, side, i, state)
+            else:
+                continue
+            if is_wall or what == BEGAN:
+                _tell(out, told, what, side, i, state)
                 told += 1
+                standing += 1 if what == BEGAN else -1
+            if what != BEGAN:
+                state[SINCE, side, i] = state[KNOWN, side, i] = -1
     return out[:told].copy()
