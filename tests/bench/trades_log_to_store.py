@@ -89,8 +89,8 @@ def trade_lines(seconds: float | None) -> list[Line]:
 
 
 def symbol(at: int) -> bytes:
-    """The name of an instrument: as long as the recorded one's, and quoted in the same."""
-    return b"%cTCUSDT" % (65 + at)
+    """The name of an instrument: as long as the recorded one's, quoted in the same, and of no real one's row height."""
+    return b"%cQQUSDT" % (65 + at)
 
 
 def write(folder: Path, seconds: float | None, span_ns: int) -> int:
