@@ -192,7 +192,10 @@ def _csv(data: bytes, name: str, separator: str | None) -> tuple[pd.DataFrame, i
     except UnicodeDecodeError as error:
         raise FileError(f"{name}: expected text in UTF-8: {error}") from None
     separator = separator or max(SEPARATORS, key=first.count)
-    cells = next(csv.reader([first], delimiter=separator), [])
+    try:
+        cells = next(csv.reader([first], delimiter=separator), [])
+    except csv.Error as error:  # a line break of an old kind within the line
+        raise FileError(f"{name}: {error}; found {first[:80]!r}") from None
     if len(cells) < 5:
         raise FileError(
             f"{name}: expected at least time, open, high, low and close separated by {separator!r}, found "

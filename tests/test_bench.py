@@ -13,6 +13,7 @@ from tests.bench._recording import depth_lines, records
 from tests.conftest import ROOT
 
 LINES = {
+    "correlation": {"corr_n50_w60", "corr_n50_w60_missing"},
     "depth_kernel": {"depth_kernel", "depth_kernel_columns", "depth_kernel_records"},
     "depth_flow": {"depth_flow", "depth_flow_1"},
     "depth_flow_200": {"depth_flow_200", "depth_flow_memory"},

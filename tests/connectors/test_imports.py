@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.bar_times import parse_zone
@@ -435,6 +435,7 @@ def test_the_middle_is_exact(pairs_: list[tuple[int, int]]) -> None:
     assert middle(bid, ask).tolist() == [float(Decimal(a + b).scaleb(-5) / 2) for a, b in pairs_]
 
 
+@example(b"\0\r\0")
 @given(st.binary(max_size=300) | st.text('0123456789.,;-:T \n[]{}"abDate', max_size=300).map(str.encode))
 def test_any_bytes_are_bars_or_a_file_error(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"

@@ -73,7 +73,7 @@ def footprint_row(interval_s: int, open_s: int, prints: list[Print]) -> dict[str
         for buy in (True, False)
     }
     return {
-        "interval_s": interval_s, "open_ns": open_s * S, "row_step": STEP, "size_decimals": DECIMALS,
+        "interval_s": interval_s, "open_ns": open_s * S, "whole": True, "row_step": STEP, "size_decimals": DECIMALS,
         "price_row": rows, "buy_lots": lots[True], "sell_lots": lots[False], "unknown_lots": [0] * len(rows),
     }  # fmt: skip
 
@@ -137,7 +137,7 @@ def write(store: Store) -> None:
          "low": price - 0.5, "high": price + 0.5, "strength": LEVEL_STRENGTHS[price], "last_price": best_bid(0),
          "evidence_kind": ["wall", "naked_poc"], "evidence_venue": ["kraken", NAMES[1]],
          "evidence_price": [price, price + 0.5], "evidence_weight": [30.0, 10.0], "evidence_ns": [START * S, DAY * S],
-         "venues": ["kraken", NAMES[1]], "stale_venues": []}
+         "venues": ["kraken", NAMES[1]], "stale_venues": [], "removed": 0}
         for minute in (2, 3) for price, side in ((3245.0, "resistance"), (3220.5, "support"))
     ])  # fmt: skip
     _insert(store, "derivatives", [
