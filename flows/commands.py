@@ -116,7 +116,8 @@ def replay(
     "--epoch",
     "epoch_s",
     type=float,
-    help=f"Seconds between two saves of the state.  [default: {EPOCH_S:g}, of feeds {feeds.FLOW.epoch_s:g}]",
+    help=f"Seconds between two saves of the state.  [default: {EPOCH_S:g}, of feeds {feeds.FLOW.epoch_s:g}, of levels "
+    f"{levels.FLOW.epoch_s:g}]",
 )
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Prometheus metrics on 127.0.0.1.")
 @data_dir_option

@@ -1,6 +1,7 @@
-"""The tape flow: raw topics -> trades with their aggressor, prices, and the bars that venues tell or prices make.
+"""The tape flow: raw topics -> trades with their aggressor, and what is made of them.
 
-Rows of `trades`, `prices`, `bars` and `dead_letters` to the store; bars to topic `bars` too.
+Rows of order flow, footprints, profiles, large trades, liquidations and what futures tell, prices, the bars that venues
+tell and those made of trades or prices, and what was set aside: to the store and, as `flows.derived` says, to topics.
 """
 
 from flows.derived import messages

@@ -15,6 +15,7 @@ from dashboards.board.sources import bring, source
 from dashboards.board.tape_queries import Trade
 
 DOTS_NAMED = 5
+LETTER_PX = 6.1  # of the 10 px mono face
 LEVELS_NAMED = 10
 EVIDENCE_NAMED = 4
 EVENTS_SHOWN = 60
@@ -40,19 +41,21 @@ class Overlays:
         self.shown_by_layer: list[list[GlyphRenderer]] = [trade_parts, level_parts]
 
     def show_trades(self, trades: Sequence[Trade], apart: tuple[float, float]) -> None:
-        """Area tells the size; the largest carry it in words, those at least `apart` (ms, quote currency)."""
+        """Area tells the size; the largest carry it in words that fit, those at least `apart` (ms, quote)."""
         size = np.array([trade.size for trade in trades])
         largest = _apart(trades, apart)
         # 30 px for the size that 1 % of the dots exceed, but no more than 6 px for the smallest.
         scale = min(30 / np.sqrt(np.percentile(size, 99)), 6 / np.sqrt(size.min())) if size.size else 1.0
+        across = np.clip(scale * np.sqrt(size), 4, 30)
+        words = [size_text(t.size) if at in largest else "" for at, t in enumerate(trades)]
         bring(
             self.dots,
             {
                 "x": np.array([trade.time_ms for trade in trades]),
                 "y": np.array([trade.price for trade in trades]),
-                "size": np.clip(scale * np.sqrt(size), 4, 30),
+                "size": across,
                 "colour": [_colour(trade.buy) for trade in trades],
-                "label": [size_text(t.size) if at in largest else "" for at, t in enumerate(trades)],
+                "label": [x if len(x) * LETTER_PX <= px else "" for x, px in zip(words, across, strict=True)],
                 "amount": size,
             },
         )

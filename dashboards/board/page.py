@@ -152,7 +152,7 @@ class DepthPage:
 
     def _controls(self) -> None:
         plain = {"stylesheets": [look.CONTROLS_CSS], "margin": 0}
-        self.books = Select(width=240, **plain)
+        self.books = Select(width=264, **plain)
         self.rows = RadioButtonGroup(labels=ROW_LABELS, active=1, **plain)
         self.steps = RadioButtonGroup(labels=STEP_LABELS, active=0, **plain)
         self.ramps = RadioButtonGroup(labels=RAMP_LABELS, active=0, **plain)
