@@ -77,8 +77,8 @@ def parts(
         simulation = ("--port", str(port), "--seed", str(seed), "--past", f"{int(past_s)}s", *spelled)
         found.append(Part("simulator", ("simulate", *simulation)))
         followed = simulated_markets(symbols.split(",") if symbols else ())
-        names = (*followed, *simulated_feeds())
-        environment = simulated_environment(followed, port) | simulated_feed_environment(port)
+        names = (*followed, *simulated_feeds(followed))
+        environment = simulated_environment(followed, port) | simulated_feed_environment(followed, port)
     elif configuration.settings.followed:
         port, options, names, environment = 0, spelled, configuration.settings.followed, {}
     else:
@@ -169,13 +169,20 @@ def simulated_environment(followed: Mapping[str, Sequence[str]], port: int) -> d
     return found
 
 
-def simulated_feeds() -> tuple[str, ...]:
-    """The polled feeds of the demo."""
+def simulated_feeds(followed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The polled feeds of the demo; those of a market with it."""
     return tuple(
         name
         for name, one in sorted(feeds().items())
-        if _base(one) is not None and is_open(one, {one.key_env or "": DEMO_KEY})
+        if _base(one) is not None
+        and is_open(one, {one.key_env or "": DEMO_KEY})
+        and (one.venue not in halves() or _symbols_of(one, followed))
     )
+
+
+def _symbols_of(one: Feed, followed: Mapping[str, Sequence[str]]) -> list[str]:
+    """What it asks for by itself of the symbols that the demo has of its market."""
+    return [symbol for symbol in one.symbols if symbol in followed.get(one.venue, ())]
 
 
 def _base(one: Feed) -> str | None:
@@ -185,7 +192,7 @@ def _base(one: Feed) -> str | None:
     return halves()[one.venue].base() if one.venue in halves() else None
 
 
-def simulated_feed_environment(port: int) -> dict[str, str]:
+def simulated_feed_environment(followed: Mapping[str, Sequence[str]], port: int) -> dict[str, str]:
     """What sends whoever asks a polled feed to the simulator at that port, with none of the user's keys and choices.
 
     The history of a simulated market is asked for where the market is.
@@ -195,7 +202,8 @@ def simulated_feed_environment(port: int) -> dict[str, str]:
         if (base := _base(one)) is None:
             continue
         variable = f"ISOTHERM_{name.upper()}"
-        found |= {f"{variable}_{setting}": "" for setting in ("PLAN", "SYMBOLS", "EVERY", "PATH")}
+        found |= {f"{variable}_{setting}": "" for setting in ("PLAN", "EVERY", "PATH")}
+        found[f"{variable}_SYMBOLS"] = ",".join(_symbols_of(one, followed))
         found[f"{variable}_URL"] = f"http://127.0.0.1:{port}{base}"
         if one.key_env:
             found |= {one.key_env: DEMO_KEY, f"{one.key_env}_FILE": ""}
