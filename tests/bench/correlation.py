@@ -35,7 +35,7 @@ def measured(
         contestants[peer] = lambda work=work: cpu_s(work, rows[-steps:])[0]
     taken = turns(runs, contestants)
     ms = median(taken["ours"], 1e3)
-    against = {f"times_{peer}": round(median(taken[peer], 1e3) / ms, 1) for peer in peers}
+    against = {f"times_{peer}": float(f"{median(taken[peer], 1e3) / ms:.3g}") for peer in peers}
     peer = "numpy" if "numpy" in peers else "pandas"
     return Result(name, ms, "ms/bar", peer, against[f"times_{peer}"], spread(taken["ours"], 1e3) | against)
 

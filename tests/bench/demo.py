@@ -20,7 +20,7 @@ from tests.bench._runner import Result
 
 CORES_MAX = 1.0
 MIB_MAX = 2048
-PARTS = 7  # store, simulator, connector, three flows, board
+PARTS = 8  # store, simulator, connector, four flows, board
 START_S_MAX = 90
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
