@@ -336,6 +336,23 @@ def test_a_jump_of_ids_says_that_trades_are_missing() -> None:
     assert kernel.summary()["trades_missed"] == 2
 
 
+def test_the_highest_id_that_there_is_stops_nothing() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    told = (2**63 - 1, 2**63 - 1, 5, 2**63 - 1, 6)
+    assert len(rows(kernel, *(trade(x) for x in told), recv_ns=RECV_NS)["trades"]) == 3
+    assert rows(kernel, trade(2**63 - 1), recv_ns=RECV_NS) == {}
+
+
+def test_ids_that_begin_anew_are_followed() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    rows(kernel, *(trade(x) for x in (10**15, 10**15 + 1)), recv_ns=RECV_NS)
+    assert kernel.summary()["trades_missed"] == 1
+    rows(kernel, *(trade(x) for x in (7, 8)), recv_ns=RECV_NS)
+    assert kernel.summary()["trades_missed"] == 2
+    rows(kernel, *(trade(x) for x in (10, 9)), recv_ns=RECV_NS)  # 9 came late, which nothing tells when 10 does
+    assert kernel.summary()["trades_missed"] == 3
+
+
 def test_a_fill_that_is_no_trade_is_not_missing() -> None:
     kernel = TapeKernel(FUTURES, 0)
     rows(kernel, trade(5), trade(6, X="INSURANCE_FUND"), trade(7), recv_ns=RECV_NS)
