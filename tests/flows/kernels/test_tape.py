@@ -349,7 +349,9 @@ def test_ids_that_begin_anew_are_followed() -> None:
     assert kernel.summary()["trades_missed"] == 1
     rows(kernel, *(trade(x) for x in (7, 8)), recv_ns=RECV_NS)
     assert kernel.summary()["trades_missed"] == 2
-    rows(kernel, *(trade(x) for x in (10, 9)), recv_ns=RECV_NS)  # 9 came late, which nothing tells when 10 does
+    rows(
+        kernel, *(trade(x) for x in (10, 9)), recv_ns=RECV_NS
+    )  # 9 came late, which nothing tells when 10 does
     assert kernel.summary()["trades_missed"] == 3
 
 
