@@ -128,6 +128,24 @@ def test_the_position_of_a_dead_letter_is_its_lines() -> None:
     assert letters.columns["position"] == [len(good)]
 
 
+def test_a_connector_that_begins_may_tell_the_other_kind_alone() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    begins = encode_control(
+        RECV_NS, b"!instrument", symbol="BTCUSDT", instrument="BTC-USDT-PERP", tick="0.1", lot="1"
+    )
+    agg = {"e": "aggTrade", "f": 7, "l": 8, "s": "BTCUSDT", "p": "1.5", "q": "2", "m": False, "E": 5}
+    told = [
+        json.dumps({"stream": "btcusdt@aggTrade", "data": agg | {"a": a, "T": START_MS}}).encode()
+        for a in (3, 4)
+    ]
+    rows(kernel, trade(8_000_000), trade(8_000_001), recv_ns=RECV_NS)
+    assert rows(kernel, told[0], recv_ns=RECV_NS) == {}
+    kernel.on_records([Record(b"BTCUSDT", 4, begins)])
+    found = rows(kernel, *told, trade(8_000_002), recv_ns=RECV_NS)["trades"]
+    assert [(x["trade_id"], x["aggregated"]) for x in found] == [(3, True), (4, True)]
+    assert kernel.summary()["trades_missed"] == 2
+
+
 def test_the_name_is_the_one_the_venue_tells() -> None:
     told = encode_control(
         1, b"!instrument", symbol="BTCUSDT", instrument="XBT-USDT-PERP", tick="0.1", lot="1"
