@@ -10,6 +10,7 @@ import msgspec
 from connectors.venue import Instrument, ParseError
 
 DECIMALS_MAX = 12  # of a unit
+UNIT_MAX = 10**15  # one of these divided by the smallest has not more than the 28 digits that Decimal keeps
 BIN_WIDTH_MAX = Fraction(2, 100_000)
 
 # Books of one instrument on several venues can be added bin by bin only where their bins are the same, whatever each
@@ -49,8 +50,10 @@ def decode(payload: bytes) -> Instrument:
         found.contract_size,
         *([found.bin_step] if found.bin_step is not None else []),
     ]
-    if not all(unit.is_finite() and unit > 0 and decimals(unit) <= DECIMALS_MAX for unit in units):
-        raise ParseError(f"expected tick, lot, size and bin above zero, found {found}")
+    if not all(
+        unit.is_finite() and 0 < unit <= UNIT_MAX and decimals(unit) <= DECIMALS_MAX for unit in units
+    ):
+        raise ParseError(f"expected tick, lot, size and bin above zero, up to {UNIT_MAX:.0e}, found {found}")
     if found.bin_step is not None and found.bin_step % found.tick:
         raise ParseError(f"expected a bin of whole ticks, found {found}")
     return found

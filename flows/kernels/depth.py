@@ -421,6 +421,7 @@ class DepthKernel:
         try:
             if line.origin == record.INSTRUMENT:
                 self._set_instrument(book, instruments.decode(line.payload), line.recv_ns)
+                book.tape[t.KIND] = -1  # as the tape flow's
             elif line.origin == record.BOOK:
                 self._on_snapshot(book, body, start, end)
             elif line.origin == record.RESET:

@@ -58,10 +58,14 @@ class Reading:
         return self.pending >= ROWS
 
     def describe(self, told: Instrument) -> None:
-        """Take what an `!instrument` line says. No trade may wait. The connector may have been started anew."""
+        """Take what an `!instrument` line says. No trade may wait.
+
+        The connector may have been started anew, and another one may hear trades of the other kind alone.
+        """
         if told.instrument != self.name:
             self.tape = None
         self.told, self.name = told, told.instrument
+        self.meta[t.KIND] = -1
         self.meta[t.ORIGINS : t.ORIGINS + t.ORIGINS_MAX] = 0
         if told.bin_step is not None and told.bin_step != self.row_step:
             self.row_step = told.bin_step

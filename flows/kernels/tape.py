@@ -2,7 +2,8 @@
 
 A trade is keyed by instrument, venue, time and trade id, so that one heard twice is one row. Venues offer single
 fills (`trade`) and fills of one taker order at one price taken together (`aggTrade`); where an instrument's topic
-holds both, the kind heard first counts and the other is left out, or volume would double.
+holds both, the kind heard first counts and the other is left out, or volume would double. Each `!instrument` line, as a
+connector that begins tells one, lets that be decided anew.
 
 Trades go from lines to arrays compiled (`flows.kernels.trades`), what is written in an unusual way by `Market.parse`.
 A trade counts once; one that comes more than a minute late is a row of `trades` and nothing else. Whose aggressor no

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from flows.kernels import tally
 
 Int64s = NDArray[np.int64]
+STEP_MAX = 1 << 62  # p * rise is below that (`tally.PRICE_MAX`): a higher row leaves it where it is
 
 
 class Scale:
@@ -70,7 +71,7 @@ class Traded:
     @classmethod
     def of(cls, prints: Int64s, scale: Scale, received_ns: int) -> "Traded":
         """Of prints int64[n, 3]: price, size, side. Exact but for `squares`, of which a float's digits are."""
-        rows, lots, sums, spread = tally.tally(prints, scale.rise, scale.step)
+        rows, lots, sums, spread = tally.tally(prints, scale.rise, min(scale.step, STEP_MAX))
         product = (int(sums[0]) << tally.LIMB) + int(sums[1])
         first, total = int(prints[0, 0]), int(lots.sum())
         squares = int(spread) + 2 * first * product - first * first * total

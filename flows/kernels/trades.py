@@ -59,6 +59,7 @@ AHEAD_NS = 60_000_000_000  # a trade that is told to be of later than this after
 LATE_NS = 60_000_000_000  # a trade that is older than this beside the newest is told apart by nothing
 TICKS_MAX = 1 << 53  # exact as float
 SEEN_MAX = 1 << 20  # slots of a row of `seen`
+IDS_BACK_MAX = 1_000_000  # one further behind begins the ids anew: the venue has, or the highest was garbage
 TIME_NS_MIN = -(1 << 62)
 
 _SYMBOL, _PRICE, _SIZE, _SIDE = (
@@ -643,7 +644,10 @@ def _is_break(meta, trade_id, is_new):
     """Whether trades may be missing before this one; the next is then judged from here on."""
     broken = False
     if meta[CONTIGUOUS] == 1:
-        broken = meta[LAST_ID] < 0 or trade_id > meta[LAST_ID] + 1
+        # Not LAST_ID + 1, which may not be in 64 bits. A trade told again is behind no gap, whatever its id.
+        broken = is_new and (meta[LAST_ID] < 0 or trade_id - 1 > meta[LAST_ID])
+        if is_new and trade_id < meta[LAST_ID] - IDS_BACK_MAX:
+            broken, meta[LAST_ID] = True, trade_id
         meta[LAST_ID] = max(meta[LAST_ID], trade_id)
     elif meta[FRESH] == 1:
         # A trade that the connection before told too: it began before that ended.

@@ -31,6 +31,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+WINDOW = {"x": 0, "y": 90, "width": 1600, "height": 780}
 HEAT = {"x": 0, "y": 90, "width": 1000, "height": 600}
 PROFILE = {"x": 1202, "y": 130, "width": 100, "height": 560}
 VOLUME = {"x": 0, "y": 705, "width": 1000, "height": 76}
@@ -133,6 +134,8 @@ def test_controls_act(board: str, page: Page, tmp_path: Path) -> None:
 def test_the_tape_is_seen(board: str, page: Page, tmp_path: Path) -> None:
     open_board(page, board)
     page.wait_for_function("document.getElementById('poc').textContent.length > 3")
+    page.wait_for_function("document.getElementById('sums_words').textContent.startsWith('CVD')")
+    steady(page, WINDOW)
     page.screenshot(path=tmp_path / "tape.png")
     assert page.inner_text("#poc") == "61,640.0"
     assert page.inner_text("#volume") == "2.4k"
@@ -159,24 +162,24 @@ def test_the_tape_is_seen(board: str, page: Page, tmp_path: Path) -> None:
 def test_keys_act_on_the_tape(board: str, page: Page, tmp_path: Path) -> None:
     open_board(page, board)
     before = pixels(page)
-    page.keyboard.press("f")
-    close = until_other(page, before)
-    page.screenshot(path=tmp_path / "footprint.png")
     cells = (
-        "() => Math.max(...Bokeh.documents[0].get_model_by_name('heat').renderers"
+        "Math.max(...Bokeh.documents[0].get_model_by_name('heat').renderers"
         ".map(r => (r.data_source.data.sell_end ?? []).length))"
     )
-    assert page.evaluate(cells) > 20
+    page.keyboard.press("f")
+    page.wait_for_function(f"{cells} > 20")
+    close = until_other(page, before)
+    page.screenshot(path=tmp_path / "footprint.png")
     span = "() => { const r = Bokeh.documents[0].get_model_by_name('heat').x_range; return r.end - r.start }"
     assert page.evaluate(span) == 80_000
     page.keyboard.press("f")
-    until_other(page, close)
-    assert page.evaluate(cells) == 0
+    page.wait_for_function(f"{cells} === 0")
+    lit = until_other(page, close)
     page.keyboard.press("v")
     page.wait_for_function("new URL(location).searchParams.get('profile') === '4 h'")
     page.keyboard.press("h")
     page.wait_for_function("new URL(location).searchParams.get('layers') === 'Trades Levels'")
-    dark = steady(page)
+    dark = until_other(page, lit)
     assert (dark[..., 2] > 100).mean() < (close[..., 2] > 100).mean() / 2
     top = page.evaluate("Bokeh.documents[0].get_model_by_name('heat').y_range.end")
     page.mouse.move(1150, 400)

@@ -49,7 +49,7 @@ def test_an_instrument_comes_back_from_its_line(tick: Decimal, lot: Decimal, bin
 @pytest.mark.parametrize(
     "change",
     [{"tick": "0"}, {"tick": "-1"}, {"lot": "NaN"}, {"bin_step": "0.25"}, {"tick": "1E-13"}, {"contract_size": "x"},
-     {"symbol": 1}, {"lot": None}],
+     {"symbol": 1}, {"lot": None}, {"bin_step": "1E+30"}, {"lot": "1E+99"}],
 )  # fmt: skip
 def test_an_impossible_instrument_is_refused(change: dict[str, object]) -> None:
     told = {"symbol": "X", "instrument": "X-Y", "tick": "0.1", "lot": "0.001"}

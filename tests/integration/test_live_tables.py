@@ -8,6 +8,7 @@ from connectors.log import BARS, DEAD_LETTER, FEATURES
 from flows.kernels import warm
 from tests.integration.pipeline import FLOWS, isotherm, spawn, tables
 
+MINUTE_NS = 60 * 10**9
 LIVE_S = 75  # over at least one minute's close
 MADE = (BARS, DEAD_LETTER, FEATURES)  # by flows
 SYMBOLS = "BTCUSDT,BTC/USD"
@@ -47,5 +48,8 @@ def test_a_live_run_and_the_replay_of_its_log_leave_the_same_tables(tmp_path):
     expected, found = tables(live), tables(replayed)
     for table in expected:
         assert found[table] == expected[table], table
-    for table in ("depth_1s", "trades", "order_flow", "footprints", "profiles", "bars"):
+    for table in ("depth_1s", "trades", "order_flow", "footprints", "bars"):
         assert expected[table], table
+    # A machine that was long in starting may not have seen trades before and after a minute's close.
+    minutes = {int(row.split("\t")[2]) // MINUTE_NS for row in expected["trades"]}
+    assert bool(expected["profiles"]) or len(minutes) < 2

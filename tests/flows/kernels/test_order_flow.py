@@ -337,6 +337,21 @@ def test_rows_of_another_height_begin_anew() -> None:
     assert not tables["profiles"]["day", START + 3720 * S]["whole"]
 
 
+def test_rows_higher_than_64_bits_of_ticks_hold_all_prices() -> None:
+    tape = InstrumentTape("X-Y", "venue", "crypto")
+    tape.set_row_step(Decimal(10**12))
+    tape.take(prints_of([trade(0, "100", "1"), trade(3601, "100", "1")], 12, 2))
+    tables: dict[str, Any] = {}
+    final(tape.rows(), tables)
+    assert (
+        tables["footprints"][3600, START]["price_row"],
+        tables["footprints"][3600, START]["buy_lots"],
+    ) == (
+        (0,),
+        (100,),
+    )
+
+
 @pytest.mark.parametrize("step", ["0.00002", "0.3", "2.5", "50"])
 @given(price=st.integers(-(10**9), 10**9), decimals=st.integers(0, 7))
 def test_a_price_is_in_the_row_that_holds_it(step: str, price: int, decimals: int) -> None:

@@ -128,6 +128,24 @@ def test_the_position_of_a_dead_letter_is_its_lines() -> None:
     assert letters.columns["position"] == [len(good)]
 
 
+def test_a_connector_that_begins_may_tell_the_other_kind_alone() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    begins = encode_control(
+        RECV_NS, b"!instrument", symbol="BTCUSDT", instrument="BTC-USDT-PERP", tick="0.1", lot="1"
+    )
+    agg = {"e": "aggTrade", "f": 7, "l": 8, "s": "BTCUSDT", "p": "1.5", "q": "2", "m": False, "E": 5}
+    told = [
+        json.dumps({"stream": "btcusdt@aggTrade", "data": agg | {"a": a, "T": START_MS}}).encode()
+        for a in (3, 4)
+    ]
+    rows(kernel, trade(8_000_000), trade(8_000_001), recv_ns=RECV_NS)
+    assert rows(kernel, told[0], recv_ns=RECV_NS) == {}
+    kernel.on_records([Record(b"BTCUSDT", 4, begins)])
+    found = rows(kernel, *told, trade(8_000_002), recv_ns=RECV_NS)["trades"]
+    assert [(x["trade_id"], x["aggregated"]) for x in found] == [(3, True), (4, True)]
+    assert kernel.summary()["trades_missed"] == 2
+
+
 def test_the_name_is_the_one_the_venue_tells() -> None:
     told = encode_control(
         1, b"!instrument", symbol="BTCUSDT", instrument="XBT-USDT-PERP", tick="0.1", lot="1"
@@ -334,6 +352,25 @@ def test_a_jump_of_ids_says_that_trades_are_missing() -> None:
     assert kernel.summary()["trades_missed"] == 1  # before the first
     rows(kernel, trade(9), trade(8), trade(10), recv_ns=RECV_NS, origin=b"ws-2")
     assert kernel.summary()["trades_missed"] == 2
+
+
+def test_the_highest_id_that_there_is_stops_nothing() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    told = (2**63 - 1, 2**63 - 1, 5, 2**63 - 1, 6)
+    assert len(rows(kernel, *(trade(x) for x in told), recv_ns=RECV_NS)["trades"]) == 3
+    assert rows(kernel, trade(2**63 - 1), recv_ns=RECV_NS) == {}
+
+
+def test_ids_that_begin_anew_are_followed() -> None:
+    kernel = TapeKernel(FUTURES, 0)
+    rows(kernel, *(trade(x) for x in (10**15, 10**15 + 1)), recv_ns=RECV_NS)
+    assert kernel.summary()["trades_missed"] == 1
+    rows(kernel, *(trade(x) for x in (7, 8)), recv_ns=RECV_NS)
+    assert kernel.summary()["trades_missed"] == 2
+    rows(
+        kernel, *(trade(x) for x in (10, 9)), recv_ns=RECV_NS
+    )  # 9 came late, which nothing tells when 10 does
+    assert kernel.summary()["trades_missed"] == 3
 
 
 def test_a_fill_that_is_no_trade_is_not_missing() -> None:
