@@ -36,6 +36,8 @@ ALL = "all"
 GRACE_NS = 2 * SECOND_NS
 KEPT_MINUTES, KEPT_MINUTES_MIN = 1440, 15
 ROWS_MAX = 100_000  # of evidence, in one partition: some 10 MB of state
+AHEAD_NS = 2 * MINUTE_NS  # flows believe a venue that is a minute ahead of its receipt
+TIMES = ("time_ns", "open_ns", "known_ns", "from_ns", "received_ns")
 KINDS = frozenset(("depth", "wall", "profile", "order_flow"))
 MALFORMED = (ArithmeticError, KeyError, TypeError, ValueError)
 
@@ -210,6 +212,7 @@ class LevelsKernel:
 
     def _on_feature(self, row: dict[str, Any]) -> list[Row]:
         name, version = row["instrument"], int(row["version"])
+        _check_times(row, version)
         if name not in self._instruments:
             self._instruments[name] = InstrumentLevels(name)
         self._newest_ns = max(self._newest_ns, version)
@@ -258,6 +261,14 @@ class LevelsKernel:
         for name, dumped in instruments.items():
             self._instruments[name] = InstrumentLevels(name)
             self._instruments[name].load(dumped)
+
+
+def _check_times(row: dict[str, Any], version: int) -> None:
+    """Raise ValueError for times that cannot be: one minute far ahead would make all that follow belated."""
+    latest_ns = min(version + AHEAD_NS, 2**63 - 1)
+    wrong = {name: row[name] for name in TIMES if name in row and not 0 <= row[name] <= latest_ns}
+    if wrong or not 0 <= version < 2**63:
+        raise ValueError(f"expected times from 1970 to {latest_ns} ns, found {wrong} of version {version}")
 
 
 def _arrays(evidence: Iterable[Evidence]) -> tuple[tuple[Any, ...], ...]:

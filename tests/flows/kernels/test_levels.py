@@ -347,3 +347,18 @@ def test_many_instruments_are_kept_for_fewer_minutes(monkeypatch):
     assert len(kernel.dump()) < 30_000
     told = _run([wall(90, 80)], kernel=kernel)
     assert {(x["time_ns"] - T0) // MINUTE_NS for x in told} == set(range(584, 600))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"time_ns": 2**64 - 1}, {"time_ns": T0 + DAY_NS}, {"version": 2**64 - 1}, {"received_ns": -1}],
+)
+def test_a_time_that_cannot_be_is_set_aside(change: dict[str, int]) -> None:
+    good = [depth(1), wall(10, 90), depth(63)]
+    expected = _rows(LevelsKernel(0).on_records(_records(good)))
+    assert expected
+    kernel = LevelsKernel(0)
+    blocks = kernel.on_records(_records([good[0], depth(2) | change, *good[1:]]))
+    assert _rows(blocks) == expected
+    assert kernel.summary()["dead_letters"] == 1
+    LevelsKernel(0).load(kernel.dump())
