@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from connectors.log import DEAD_LETTER, FEATURES, open_log
 from connectors.record import CLOCK, Chunker, encode_line
 from connectors.recordings import read
 from connectors.venue import market
+from flows.runtime.run import recovery_of
+from sql.data_dir import live_url
 from tests.integration.pipeline import FLOWS, isotherm, spawn, tables
 
 KILLS = 10
 FEED_S = 30.0
+READY_S = 150
 RECORDED_S = 150
 
 
@@ -69,7 +73,10 @@ def test_killed_ten_times_the_tables_are_the_same(recordings, tmp_path, victim):
     run = {"store": lambda: spawn("store", "--data-dir", struck, "--port", 0)} | {
         flow: lambda flow=flow: spawn("flow", flow, "--data-dir", struck, "--epoch", "0.5") for flow in FLOWS
     }
-    parts = {name: start() for name, start in run.items()}
+    parts = {"store": run["store"]()}
+    until(lambda: live_url(struck) is not None)
+    parts |= {flow: run[flow]() for flow in FLOWS}
+    until(lambda: all(any(recovery_of(struck / "flow", flow, "1/1").glob("*.sqlite3")) for flow in FLOWS))
     feeder.start()
     try:
         for _ in range(KILLS):
@@ -80,7 +87,8 @@ def test_killed_ten_times_the_tables_are_the_same(recordings, tmp_path, victim):
                 parts[name] = run[name]()
         feeder.join()
         if victim == "store":
-            assert all(parts[flow].poll() is None for flow in FLOWS), "a flow waits for its store"
+            dead = [flow for flow in FLOWS if parts[flow].poll() is not None]
+            assert not dead, (dead, parts[dead[0]].communicate())  # a flow that runs waits for its store
     finally:
         for part in parts.values():
             part.kill()
@@ -92,3 +100,11 @@ def test_killed_ten_times_the_tables_are_the_same(recordings, tmp_path, victim):
     filled = {"depth_1s", "trades", "order_flow", "footprints", "profiles", "large_trades", "walls", "levels"}
     assert filled <= {table for table, rows in expected.items() if rows}
     assert len(expected["depth_1s"]) > RECORDED_S - 5
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for that: a flow that begins while there is no store says so and ends."""
+    give_up_s = time.monotonic() + READY_S
+    while not is_so():
+        assert time.monotonic() < give_up_s, f"not within {READY_S} s"
+        time.sleep(0.1)
